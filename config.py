@@ -1,0 +1,192 @@
+"""Every setting of both processes, by the names of the documents. Read from the environment and from `.env`.
+
+Only the composition roots (`app.py`, `__main__.py`), the command line and the tests import this module; everything
+else is handed the values that it needs.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.secrets import load_or_create_secret
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_ROOT = Path(__file__).resolve().parent
+
+
+class Settings(BaseSettings):
+    """The settings; a field's name in upper case is the variable, its description the comment in `.env.example`."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # Where things are
+    data_dir: Path = Field(Path("data"), description="Everything written at run time lives below this folder")
+    host: str = Field("127.0.0.1", description="Address that both servers listen on; 0.0.0.0 for all interfaces")
+    main_api_port: Port = Field(10007, description="Port of the main API")
+    tools_port: Port = Field(10006, description="Port of the tools API")
+    tools_host: str = Field("127.0.0.1", description="Where the main API finds the tools API: a host name or a URL")
+    database_url: str | None = Field(None, description="PostgreSQL URL; empty: SQLite in DATA_DIR")
+    redis_url: str | None = Field(None, description="Redis URL for limits shared by several replicas; empty: memory")
+    log_level: LogLevel = Field("info", description="debug, info, warning or error")
+    shutdown_grace_s: Seconds = Field(25, description="Seconds that open streams get to finish on shutdown")
+    cors_origins: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Comma-separated origins that browsers may call from; * allows any, without credentials",
+    )
+    max_body_bytes: int = Field(20_971_520, ge=1024, description="Largest request body that is read, in bytes")
+
+    # Accounts
+    jwt_secret_key: SecretStr | None = Field(
+        None, description="At least 32 characters; empty: made on first start and kept in DATA_DIR/secrets"
+    )
+    jwt_expiration_hours: Annotated[float, Field(gt=0, le=24 * 365)] = Field(
+        168, description="Life of an access token in hours"
+    )
+    refresh_expiration_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        30, description="Life of a refresh token in days"
+    )
+    rate_limit_enabled: bool = Field(True, description="false switches every rate limit off")
+    api_key_requests_per_minute: int = Field(600, ge=1, description="Requests per minute and API key or account")
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="Comma-separated addresses of proxies whose X-Forwarded-For is believed"
+    )
+
+    # Models
+    llm_backend: Literal[
+        "auto", "local", "llamacpp", "mlx", "ollama", "openai", "openrouter", "openai_compatible", "anthropic", "google"
+    ] = Field("auto", description="Backend of bare model names and of model: auto")
+    default_model: str | None = Field(None, description="Model used for model: auto; empty: the first that works")
+    fallback_models: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="Comma-separated models to try when a backend fails before its first token"
+    )
+    default_temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="Temperature when a request has none; empty: the backend's"
+    )
+    ollama_base_url: str = Field("http://localhost:11434", description="Address of Ollama")
+    ollama_model: str | None = Field(None, description="Default model on Ollama")
+    ollama_num_ctx: int = Field(8192, ge=256, description="Context window asked of Ollama, in tokens")
+    ollama_keep_alive: str = Field("5m", description="How long Ollama keeps a model loaded after a request")
+    openai_api_key: SecretStr | None = Field(None, description="Key of OpenAI")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="Base URL of OpenAI")
+    openrouter_api_key: SecretStr | None = Field(None, description="Key of OpenRouter")
+    openrouter_base_url: str = Field("https://openrouter.ai/api/v1", description="Base URL of OpenRouter")
+    openai_compatible_base_url: str | None = Field(
+        None, description="Base URL of any OpenAI-compatible server (vLLM, llama-server, LM Studio)"
+    )
+    openai_compatible_api_key: SecretStr | None = Field(None, description="Its key, if it wants one")
+    openai_compatible_name: str = Field("compatible", description="Prefix of its models' names")
+    anthropic_api_key: SecretStr | None = Field(None, description="Key of Anthropic (through litellm)")
+    google_api_key: SecretStr | None = Field(None, description="Key of Google AI (through litellm)")
+    llamacpp_engine: Literal["xllamacpp", "llama-server", "llama-cpp-python"] = Field(
+        "xllamacpp", description="Engine that runs GGUF files"
+    )
+    llamacpp_binary: str = Field(
+        "llama-server", description="The llama-server binary, for LLAMACPP_ENGINE=llama-server"
+    )
+    engine_context: int = Field(
+        8192, ge=512, description="Context window per slot of a local engine, in tokens (less if the model has less)"
+    )
+    engine_slots: int = Field(8, ge=1, le=64, description="Requests that a local engine batches together")
+    engine_threads: int | None = Field(None, ge=1, description="Threads of a local engine; empty: the number of cores")
+    engine_idle_unload_s: Seconds = Field(
+        900, description="Seconds without a request after which a local engine is unloaded"
+    )
+    engine_start_timeout_s: Seconds = Field(120, description="Seconds that a local engine may take to load a model")
+    huggingface_endpoint: str = Field(
+        "https://huggingface.co", description="Where `twinport models pull` looks for names"
+    )
+    model_timeout_s: Seconds = Field(
+        300, description="Longest silence of a model before a call is given up, in seconds"
+    )
+
+    # Agents and sessions
+    react_max_iterations: int = Field(10, ge=1, le=100, description="Steps that the ReAct agent may take")
+    react_retry_on_error: bool = Field(True, description="Let the agent try again after a tool failed")
+    run_timeout_s: Seconds = Field(600, description="Longest run of an agent, in seconds")
+    max_conversation_history: int = Field(20, ge=1, description="Messages of a session that are sent to the model")
+    prompts_dir: Path = Field(_ROOT / "prompts", description="Folder of the prompt files")
+    prompt_log_enabled: bool = Field(True, description="Write every prompt and answer to DATA_DIR/logs/prompts.log")
+
+    # Tools
+    tools_api_key: SecretStr | None = Field(
+        None, description="Key between the two processes; empty: made on first start and kept in DATA_DIR/secrets"
+    )
+    default_tool_timeout: Seconds = Field(30, description="Seconds that a tool call may take")
+    tools_llm_base_url: str | None = Field(
+        None, description="OpenAI-compatible server that tools ask; empty: the main API"
+    )
+    sandbox_levels: Annotated[list[Literal["ns-seccomp"]], NoDecode] = Field(
+        default_factory=lambda: ["ns-seccomp"],
+        description="Sandbox levels that may be used, best first; empty with a comma (`,`): none, python_coder is off",
+    )
+    sandbox_memory_mb: int = Field(
+        1024, ge=64, description="Memory of one sandboxed run, in MiB, all its processes together"
+    )
+    sandbox_workspace_mb: int = Field(128, ge=1, description="Size of a run's workspace, in MiB")
+    sandbox_concurrency: int = Field(8, ge=1, description="Sandboxed runs at the same time")
+    artifact_ttl_hours: Annotated[float, Field(gt=0)] = Field(168, description="Hours that artifacts are kept")
+
+    @field_validator("cors_origins", "trusted_proxies", "fallback_models", "sandbox_levels", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [item.strip() for item in value.split(",") if item.strip()]
+
+    @field_validator("jwt_secret_key", "tools_api_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("at least 32 characters; leave it empty and one is made for you")
+        return value
+
+    @property
+    def tools_base_url(self) -> str:
+        """The URL of the tools API, from TOOLS_HOST (a host or a URL) and TOOLS_PORT."""
+        if urlsplit(self.tools_host).scheme in {"http", "https"}:
+            return self.tools_host.rstrip("/")
+        return f"http://{self.tools_host}:{self.tools_port}"
+
+    @property
+    def async_database_url(self) -> str:
+        """DATABASE_URL with the async driver that we use."""
+        if self.database_url is None:
+            return f"sqlite+aiosqlite:///{(self.data_dir / 'twinport.db').resolve()}"
+        scheme, separator, rest = self.database_url.partition("://")
+        drivers = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+        return drivers.get(scheme, scheme) + separator + rest
+
+    def secret(self, name: Literal["jwt_secret_key", "tools_api_key", "api_key_pepper", "tools_llm_api_key"]) -> str:
+        """Return a secret: the configured one, or the one made on first start in DATA_DIR/secrets (0600)."""
+        configured: SecretStr | None = getattr(self, name, None)
+        if configured is not None:
+            return configured.get_secret_value()
+        return load_or_create_secret(self.data_dir / "secrets" / name)
+
+
+class SettingsError(Exception):
+    """A variable has a value that it cannot have; the message names it and says what it accepts."""
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` win over the environment. Raises `SettingsError`."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines: list[str] = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "settings"
+        field = Settings.model_fields.get(name)
+        purpose = f" ({field.description})" if field and field.description else ""
+        lines.append(f"{name.upper()}: {problem['msg'].removeprefix('Value error, ')}{purpose}")
+    return "\n".join(lines)

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Resolve the dependencies of pyproject.toml into the lock files (hashes, all platforms). Needs uv on PATH.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lock() { uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet "$@"; }
+lock pyproject.toml -o deploy/locks/runtime.lock
+lock pyproject.toml --extra mlx -c deploy/locks/runtime.lock -o deploy/locks/mlx.lock
+lock pyproject.toml --extra dev --extra mlx -c deploy/locks/runtime.lock -o deploy/locks/dev.lock
+lock deploy/locks/sandbox.in -o deploy/locks/sandbox.lock

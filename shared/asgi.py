@@ -1,0 +1,136 @@
+"""Pure ASGI middleware that both processes put around their application.
+
+`RequestContext` binds the request id, counts, times and logs; `BodyLimit` refuses bodies that are too large before
+anything parses them. Neither touches the stream of an answer: a chunk goes out when it is written.
+"""
+
+import time
+from collections.abc import Callable
+
+import orjson
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.errors import InvalidRequest, PayloadTooLarge, TwinportError
+from shared.logging import get_logger
+from shared.request_id import HEADER, bind_request_id
+
+_log = get_logger("access")
+
+_REQUESTS = Counter("twinport_http_requests_total", "Requests answered", ["method", "route", "status"])
+_IN_FLIGHT = Gauge("twinport_http_requests_in_flight", "Requests being answered now")
+_LATENCY = Histogram(
+    "twinport_http_request_seconds",
+    "Seconds from the arrival of a request to the end of its answer",
+    ["route"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
+)
+
+RenderError = Callable[[str, TwinportError], bytes]
+"""Turn a path and an error into the body that the path's dialect documents."""
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return value.decode("latin-1")
+    return None
+
+
+class RequestContext:
+    """Give every request an id, and every answer an `x-request-id`, a log line and its metrics."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = bind_request_id(_header(scope, HEADER.encode()))
+        started = time.perf_counter()
+        status = 499  # stays if the client left before an answer began
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (HEADER.encode(), request_id.encode())]
+            await send(message)
+
+        _IN_FLIGHT.inc()
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            _IN_FLIGHT.dec()
+            self._record(scope, status, time.perf_counter() - started)
+
+    @staticmethod
+    def _record(scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")  # the template: paths would be endless labels
+        _REQUESTS.labels(scope["method"], route, status).inc()
+        _LATENCY.labels(route).observe(seconds)
+        _log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 2))
+
+
+class BodyLimit:
+    """Refuse a body over `limit` bytes with 413, by its declared length or as it arrives, and compressed ones with 400."""
+
+    def __init__(self, app: ASGIApp, *, limit: int, render_error: RenderError) -> None:
+        self._app = app
+        self._limit = limit
+        self._render_error = render_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if refusal := self._refusal(scope):
+            await self._refuse(scope, send, refusal)
+            return
+        received = 0
+
+        async def counted_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > self._limit:
+                    raise self._too_large()
+            return message
+
+        await self._app(scope, counted_receive, send)
+
+    def _refusal(self, scope: Scope) -> TwinportError | None:
+        declared = _header(scope, b"content-length")
+        if declared is not None and (not declared.isdigit() or int(declared) > self._limit):
+            return self._too_large()
+        if (_header(scope, b"content-encoding") or "identity").lower() != "identity":
+            return InvalidRequest("Compressed request bodies are not read; send the body without content-encoding.")
+        return None
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge(f"The request body is larger than {self._limit} bytes (MAX_BODY_BYTES).")
+
+    async def _refuse(self, scope: Scope, send: Send, error: TwinportError) -> None:
+        body = self._render_error(scope["path"], error)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def openai_error_body(error: TwinportError) -> bytes:
+    """Render an error as OpenAI does: `{"error": {"message", "type", "param", "code"}}`."""
+    body: dict[str, object] = {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
+    if error.details:
+        body["details"] = dict(error.details)
+    return orjson.dumps({"error": body}, default=str)

@@ -1,0 +1,55 @@
+"""Structured logs: one JSON object a line on stderr, with the request id, from our code and from libraries alike."""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+from shared.request_id import current_request_id
+
+Logger = structlog.typing.FilteringBoundLogger
+
+
+def configure_logging(*, service: str, level: str) -> None:
+    """Route structlog and the standard library's loggers to one JSON stream; `service` names the process."""
+
+    def stamp(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["service"] = service
+        event["request_id"] = current_request_id()
+        return event
+
+    processors: list[structlog.typing.Processor] = [
+        stamp,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.dict_tracebacks,
+    ]
+    numeric_level = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*processors, structlog.processors.JSONRenderer(serializer=_dumps)],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric_level),
+        logger_factory=structlog.BytesLoggerFactory(file=sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=processors,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(numeric_level, logging.WARNING), force=True)
+
+
+def get_logger(name: str) -> Logger:
+    """Return a logger whose lines carry `logger: name`."""
+    return structlog.get_logger(logger=name)
+
+
+def _dumps(event: Any, **_: Any) -> bytes:
+    return orjson.dumps(event, default=str)
