@@ -1,1 +1,1 @@
-"""What both processes share: errors, the tools contract, HTTP, logging, request ids, secrets. Imports nothing of ours."""
+"""What both processes share: errors, the tools contract, HTTP, logging, ids, secrets. Imports nothing of ours."""

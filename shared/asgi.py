@@ -74,7 +74,7 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuse a body over `limit` bytes with 413, by its declared length or as it arrives, and compressed ones with 400."""
+    """Refuse a body over `limit` bytes with 413, by declared length or as it arrives, and a compressed one with 400."""
 
     def __init__(self, app: ASGIApp, *, limit: int, render_error: RenderError) -> None:
         self._app = app

@@ -1,0 +1,53 @@
+"""What a tool is. To add one, write a class with a `definition` and a `run` and name it in `tools_api/app.py`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.tools_contract import JsonObject, Receipt, Source, ToolDefinition, ToolError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One call, checked: `arguments` fit the tool's schema, `workspace` is a folder that only this call uses now.
+
+    `timeout_s` is what is left of the caller's deadline; the boundary enforces it too, a tool may end earlier with
+    a better message. `caller` names the service that called, for fairness and logs.
+    """
+
+    arguments: JsonObject
+    workspace: Path
+    timeout_s: float
+    caller: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """A file that a tool made: a plain base name and its bytes, already capped. The boundary stores it."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOutput:
+    """What a tool gives back; `error` set means it ran and failed."""
+
+    content: str = ""
+    data: Any = None
+    files: tuple[OutputFile, ...] = ()
+    sources: tuple[Source, ...] = ()
+    error: ToolError | None = None
+    receipt: Receipt = field(default_factory=Receipt)
+
+
+class Tool(Protocol):
+    """A tool. `definition.available` may change while the process runs (a sandbox that failed its self-test, say)."""
+
+    @property
+    def definition(self) -> ToolDefinition: ...
+
+    async def run(self, call: ToolCall) -> ToolOutput:
+        """Do it. Expected failures are outputs with `error`; cancelling must stop all that was started."""
+        ...
