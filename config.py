@@ -23,10 +23,12 @@ _ROOT = Path(__file__).resolve().parent
 class Settings(BaseSettings):
     """The settings; a field's name in upper case is the variable, its description the comment in `.env.example`."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_file=_ROOT / ".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     # Where things are
-    data_dir: Path = Field(Path("data"), description="Everything written at run time lives below this folder")
+    data_dir: Path = Field(
+        Path("data"), validate_default=True, description="Everything written at run time lives below this folder"
+    )
     host: str = Field("127.0.0.1", description="Address that both servers listen on; 0.0.0.0 for all interfaces")
     main_api_port: Port = Field(10007, description="Port of the main API")
     tools_port: Port = Field(10006, description="Port of the tools API")
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
     react_retry_on_error: bool = Field(True, description="Let the agent try again after a tool failed")
     run_timeout_s: Seconds = Field(600, description="Longest run of an agent, in seconds")
     max_conversation_history: int = Field(20, ge=1, description="Messages of a session that are sent to the model")
-    prompts_dir: Path = Field(_ROOT / "prompts", description="Folder of the prompt files")
+    prompts_dir: Path = Field(Path("prompts"), validate_default=True, description="Folder of the prompt files")
     prompt_log_enabled: bool = Field(True, description="Write every prompt and answer to DATA_DIR/logs/prompts.log")
 
     # Tools
@@ -138,6 +140,11 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return [item.strip() for item in value.split(",") if item.strip()]
+
+    @field_validator("data_dir", "prompts_dir")
+    @classmethod
+    def _below_the_project(cls, value: Path) -> Path:
+        return _ROOT / value.expanduser()  # relative to the project, whatever folder a command is called from
 
     @field_validator("jwt_secret_key", "tools_api_key")
     @classmethod

@@ -1,0 +1,269 @@
+"""Make `.venv` what a lock file says, and fetch the system packages that features need.
+
+Called by `bootstrap.sh` with any Python from 3.11 on; uses the standard library alone, since nothing else is there yet.
+It is safe to call at every start: what is up to date is recognised by a hash in a few milliseconds, without network.
+What `.venv` holds is written in `.venv/.twinport-setup`: a set-up that was cut short is recognised and made anew.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ROOT / "deploy" / "locks"
+VENV = ROOT / ".venv"
+STATE = VENV / ".twinport-setup"
+SANDBOX_PACKAGES = VENV / "sandbox-packages"
+
+SUPERSETS = {"runtime": ("runtime",), "dev": ("dev", "runtime")}
+"""The locks that are satisfied once one of them is installed: `dev.lock` is resolved on top of `runtime.lock`."""
+
+
+class SetupFailed(Exception):
+    """The set-up cannot go on; the message says why and what to do."""
+
+
+@dataclass
+class State:
+    """What is known about `.venv`. `installing` stays set when an installation did not come to its end."""
+
+    installing: str | None = None
+    locks: dict[str, str] = field(default_factory=dict)
+    system_tried: bool = False
+
+    @classmethod
+    def load(cls) -> "State | None":
+        try:
+            known: dict[str, Any] = json.loads(STATE.read_text(encoding="utf-8"))
+            return cls(known["installing"], dict(known["locks"]), bool(known["system_tried"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def save(self) -> None:
+        draft = STATE.with_name(STATE.name + ".new")
+        draft.write_text(json.dumps(vars(self)) + "\n", encoding="utf-8")
+        draft.replace(STATE)
+
+
+def main() -> int:
+    target = sys.argv[1] if len(sys.argv) == 2 else ""
+    if target not in SUPERSETS:
+        print(f"usage: bash deploy/bootstrap.sh {'|'.join(SUPERSETS)}", file=sys.stderr)
+        return 2
+    try:
+        with alone():
+            state = install(target)
+            install_sandbox(state)
+            install_launcher()
+    except SetupFailed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except PermissionError as error:
+        print(f"No permission to write {error.filename}. {owner_hint()}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped during the set-up; the next start does it again.", file=sys.stderr)
+        return 130
+    return 0
+
+
+@contextlib.contextmanager
+def alone() -> Generator[None]:
+    """Let one set-up run at a time. The kernel drops the lock with the process, however it ends."""
+    descriptor = os.open(LOCKS, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another set-up is at work in this folder; waiting for it.")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def install(target: str) -> State:
+    """Bring `.venv` to the lock file of `target` if it is not there already."""
+    lock = LOCKS / f"{target}.lock"
+    wanted = digest(lock)
+    state = State.load()
+    healthy = venv_works()
+    if healthy and state and state.installing is None and state.locks.get(target) == wanted:
+        return state
+    if not healthy or (state and state.installing):
+        make_venv()
+        state = None
+    state = state or State()
+    state.installing = target
+    state.locks = {name: value for name, value in state.locks.items() if value == digest(LOCKS / f"{name}.lock")}
+    state.save()
+    pip_install(lock)
+    state.locks |= {name: digest(LOCKS / f"{name}.lock") for name in SUPERSETS[target]}
+    state.installing = None
+    state.save()
+    return state
+
+
+def venv_works() -> bool:
+    """Say whether `.venv` has a Python that starts and a pip: brew and pyenv remove Pythons under a `.venv`."""
+    python = VENV / "bin" / "python"
+    if not (VENV / "pyvenv.cfg").is_file() or not python.exists():
+        return False
+    if not list(VENV.glob("lib/python3.*/site-packages/pip/__main__.py")):
+        return False
+    probe = "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))"
+    return run_quietly([str(python), "-I", "-S", "-c", probe]).returncode == 0
+
+
+def make_venv() -> None:
+    if VENV.is_symlink() or VENV.is_file():
+        VENV.unlink()
+    elif VENV.exists():
+        say("Found a .venv that is broken or was never finished; making a new one.")
+        shutil.rmtree(VENV)
+    base = str(getattr(sys, "_base_executable", sys.executable))  # as venv itself: not the .venv that was just removed
+    say(f"Making .venv with Python {sys.version.split()[0]} ...")
+    VENV.mkdir()
+    State(installing="venv").save()
+    made = run_quietly([base, "-m", "venv", str(VENV)])
+    if made.returncode != 0:
+        raise SetupFailed(f"{base} could not make a virtual environment:\n{tail(made.stdout)}")
+
+
+def pip_install(lock: Path) -> None:
+    """Install exactly the files whose hashes are in `lock`."""
+    count = sum(1 for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line and line[0].isalnum())
+    python = str(VENV / "bin" / "python")
+    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes"]
+    with progress(f"Installing the {count} locked packages (once; a few minutes at most)"):
+        done = run_quietly([python, "-m", "pip", "install", *options, "-r", str(lock)])
+    if done.returncode != 0:
+        raise SetupFailed(
+            f"Installing {lock.name} failed:\n{tail(done.stdout)}\n"
+            "If the network or a proxy is at fault, mend that and run the same command again."
+        )
+
+
+def install_sandbox(state: State) -> None:
+    """Fetch what `python_coder` needs, or say that it is off. Never an obstacle: the rest works without it."""
+    if sys.platform != "linux":
+        say("Note: python_coder is off here: its sandbox needs Linux. Everything else works.")
+        return
+    if shutil.which("bwrap") is None and may_use_apt() and not state.system_tried:
+        state.system_tried = True  # once: without a network every start would wait for apt
+        state.save()
+        with progress("Installing bubblewrap (the sandbox of python_coder)"):
+            apt_install("bubblewrap")
+    if shutil.which("bwrap") is None:
+        say(f"Note: python_coder is off: bubblewrap is missing. To have it: {system_install_command('bubblewrap')}")
+        return
+    install_sandbox_packages(state)
+
+
+def install_sandbox_packages(state: State) -> None:
+    lock = LOCKS / "sandbox.lock"
+    if not (ROOT / "tools_api" / "sandbox" / "packages.py").is_file():
+        return
+    wanted = digest(lock)
+    if state.locks.get("sandbox") == wanted and SANDBOX_PACKAGES.is_dir():
+        return
+    python = str(VENV / "bin" / "python")
+    with progress("Installing the data libraries of python_coder (once)"):
+        done = run_quietly([python, "-m", "tools_api.sandbox.packages", str(SANDBOX_PACKAGES)])
+    if done.returncode != 0:
+        say(f"Note: python_coder has no numpy, pandas and matplotlib: installing them failed:\n{tail(done.stdout)}")
+        return
+    state.locks["sandbox"] = wanted
+    state.save()
+
+
+def install_launcher() -> None:
+    """Link the launcher as `.venv/bin/twinport`, for shells that have activated `.venv`."""
+    link = VENV / "bin" / "twinport"
+    if not link.is_symlink():
+        link.symlink_to(Path("..", "..", "twinport"))
+
+
+def may_use_apt() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def apt_install(package: str) -> None:
+    patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=60"]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install_it = ["apt-get", "-qq", *patience, "install", "--yes", "--no-install-recommends", package]
+    if run_quietly(install_it, environment).returncode != 0:  # a fresh image has no package lists yet
+        run_quietly(["apt-get", "-qq", *patience, "update"], environment)
+        run_quietly(install_it, environment)
+
+
+def system_install_command(package: str) -> str:
+    commands = {
+        "apt-get": "apt-get install {}",
+        "dnf": "dnf install {}",
+        "pacman": "pacman -S {}",
+        "zypper": "zypper install {}",
+        "apk": "apk add {}",
+    }
+    for program, command in commands.items():
+        if shutil.which(program):
+            return ("" if os.geteuid() == 0 else "sudo ") + command.format(package)
+    return f"install the package {package}"
+
+
+def owner_hint() -> str:
+    owner = VENV.stat().st_uid if VENV.exists() else ROOT.stat().st_uid
+    if owner != os.geteuid():
+        return "It belongs to another user, perhaps from a start with sudo: remove .venv as that user, or run as that user."
+    return "Make the folder writable and run the same command again."
+
+
+def digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise SetupFailed(f"{file.relative_to(ROOT)} is missing: this copy of Twinport is not complete.") from None
+
+
+def run_quietly(command: list[str], environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        env=environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
+def tail(output: str, lines: int = 12) -> str:
+    return "\n".join("  " + line for line in output.strip().splitlines()[-lines:])
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Generator[None]:
+    started = time.monotonic()
+    say(what + " ...")
+    yield
+    say(f"  done in {time.monotonic() - started:.0f} s")
+
+
+def say(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
