@@ -47,8 +47,8 @@ def configure_logging(*, service: str, level: str) -> None:
 
 
 def get_logger(name: str) -> Logger:
-    """Return a logger whose lines carry `logger: name`."""
-    return structlog.get_logger(logger=name)
+    """Return a logger whose lines carry `component: name`."""
+    return structlog.get_logger(component=name)  # `logger` would collide with a parameter of structlog's own
 
 
 def _dumps(event: Any, **_: Any) -> bytes:
