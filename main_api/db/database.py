@@ -1,0 +1,74 @@
+"""`Database`: sessions for reading, transactions for writing, on SQLite or PostgreSQL.
+
+SQLite runs in WAL mode: readers and one writer at a time, also across processes. The writers of this process queue on
+a fair lock instead of polling the file, so nobody starves; other processes are waited for by `busy_timeout`.
+No session or transaction may stay open across a model, tool or network call.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from main_api.db.engine import make_engine, sqlite_path
+from main_api.db.failures import translated_failures
+
+
+class Database:
+    """One database. `url` is SQLAlchemy's, with the driver aiosqlite or asyncpg; an SQLite URL names a file.
+
+    Every method raises `Unavailable` when the database cannot be reached and `StorageFull` when its disk is full.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._path = sqlite_path(url)
+        self._engine = make_engine(url)
+        self._reads = async_sessionmaker(self._engine, class_=AsyncSession, expire_on_commit=False)
+        writing = self._engine.execution_options(write=True)
+        self._writes = async_sessionmaker(writing, class_=AsyncSession, expire_on_commit=False)
+        self._writer: AbstractAsyncContextManager[object] = asyncio.Lock() if self._path else nullcontext()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._path is not None
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[AsyncSession]:
+        """Open a session that only reads, on one snapshot."""
+        with translated_failures():
+            async with self._reads() as session:
+                yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """Open a session that writes: committed when the block ends, rolled back when it raises.
+
+        On SQLite nothing else writes meanwhile; on PostgreSQL lock the rows that you decide by.
+        """
+        async with self._writer:
+            with translated_failures():
+                async with self._writes.begin() as session:
+                    yield session
+
+    async def ping(self) -> None:
+        """Read something trivial; raises `Unavailable`."""
+        async with self.session() as session:
+            await (await session.connection()).execute(text("SELECT 1"))
+
+    async def migrate(self) -> None:
+        """Bring the tables up to date, in a thread; safe beside other processes and after a kill.
+
+        Raises `DatabaseTooNew`.
+        """
+        from main_api.db.migrate import upgrade  # Alembic is needed once, and not by everyone who opens a database
+
+        with translated_failures():
+            await asyncio.to_thread(upgrade, self._url)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
