@@ -1,0 +1,101 @@
+"""One running Twinport per data folder, and what an earlier one that was killed has left behind.
+
+`DATA_DIR/run/serve.lock` is held while `serve` runs; the kernel drops it with the process. `serve.json` names the
+servers that it started, by process id and start time, so that a later start recognises them and nothing else.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_PATIENCE_S = 10.0
+
+
+class AlreadyRunning(Exception):
+    """Another `serve` has this data folder; the message says which and what to do."""
+
+
+@contextlib.contextmanager
+def only_instance(data_dir: Path) -> Generator["Instance"]:
+    """Hold the data folder. Raises `AlreadyRunning`, or `OSError` when the folder cannot be written."""
+    folder = data_dir / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(_describe(data_dir, folder / "serve.json")) from None
+        instance = Instance(folder / "serve.json")
+        yield instance
+        instance.forget()
+    finally:
+        os.close(descriptor)
+
+
+class Instance:
+    """The record of the servers of this data folder."""
+
+    def __init__(self, record: Path) -> None:
+        self._record = record
+
+    def left_behind(self) -> list[psutil.Process]:
+        """Return servers that an earlier, killed start of this data folder has left running."""
+        left: list[psutil.Process] = []
+        for known in _read(self._record).get("servers", []):
+            with contextlib.suppress(psutil.Error, KeyError, TypeError):
+                process = psutil.Process(known["pid"])
+                if process.create_time() == known["created"]:
+                    left.append(process)
+        return left
+
+    def remember(self, pids: Iterable[int], *, address: str) -> None:
+        """Write down which servers run now, before anyone can kill us."""
+        servers: list[dict[str, object]] = []
+        for pid in pids:
+            with contextlib.suppress(psutil.Error):
+                servers.append({"pid": pid, "created": psutil.Process(pid).create_time()})
+        draft = self._record.with_suffix(".new")
+        draft.write_text(json.dumps({"pid": os.getpid(), "address": address, "servers": servers}), encoding="utf-8")
+        draft.replace(self._record)
+
+    def forget(self) -> None:
+        self._record.unlink(missing_ok=True)
+
+
+def end(processes: list[psutil.Process]) -> None:
+    """End processes with their children: SIGTERM, then SIGKILL for what is left after some seconds."""
+    family = list(processes)
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            family += process.children(recursive=True)
+            process.terminate()
+    _, stubborn = psutil.wait_procs(processes, timeout=_PATIENCE_S)
+    for process in {*stubborn, *family}:
+        with contextlib.suppress(psutil.Error):
+            if process.is_running():
+                process.kill()
+    psutil.wait_procs(family, timeout=_PATIENCE_S)
+
+
+def _describe(data_dir: Path, record: Path) -> str:
+    known = _read(record)
+    where = f" at {known['address']}" if known.get("address") else ""
+    who = f" (process {known['pid']})" if known.get("pid") else ""
+    return (
+        f"Twinport already runs{where}{who} with the data folder {data_dir}. "
+        "Use that one, stop it with Ctrl-C in its terminal, or start another with --data-dir."
+    )
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        return json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
