@@ -1,0 +1,58 @@
+"""Serve an application: bind first, so that a taken port is one clear sentence, then run uvicorn until a signal ends it.
+
+On SIGTERM or Ctrl-C the socket closes at once, what is under way gets `grace_s` seconds to finish, and what is left is
+cancelled, which ends open streams with an error event.
+"""
+
+import errno
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+def bind(host: str, port: int, *, variable: str) -> socket.socket:
+    """Return a listening socket; `variable` is the setting to change when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(_reason(error, host, port, variable)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _reason(error: OSError, host: str, port: int, variable: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is taken by another program. Stop it, or choose another port with {variable}."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights than this user has. Choose a port above 1023 with {variable}."
+    return f"Cannot listen on {host}:{port} ({error.strerror}). Check HOST and {variable}."
+
+
+def serve(app: ASGIApp, listener: socket.socket, *, grace_s: float) -> None:
+    """Run `app` on `listener` until SIGTERM or Ctrl-C."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+        h11_max_incomplete_event_size=65_536,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
