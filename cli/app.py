@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import serve, terminal
+from cli import chat, serve, terminal
 from shared.errors import TwinportError
 
 app = typer.Typer(
@@ -15,6 +15,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("chat")(chat.chat)
+
+
+@app.command("env-example", hidden=True)
+def _env_example() -> None:  # pyright: ignore[reportUnusedFunction] - typer calls it
+    """Print `.env.example`."""
+    from cli.settings_text import env_example
+
+    print(env_example(), end="")
+
+
+@app.command("settings-table", hidden=True)
+def _settings_table() -> None:  # pyright: ignore[reportUnusedFunction] - typer calls it
+    """Print the settings as Markdown tables for the README."""
+    from cli.settings_text import settings_table
+
+    print(settings_table(), end="")
 
 
 def _print_version(wanted: bool) -> None:
@@ -34,6 +51,6 @@ def _root(  # pyright: ignore[reportUnusedFunction] - typer calls it
 def main() -> None:
     """Run the command line; what can go wrong becomes one line and an exit status of 1, or 2 for a wrong setting."""
     try:
-        app()
+        app(prog_name="twinport")
     except TwinportError as error:
         terminal.fail(error.message)

@@ -17,21 +17,26 @@ import psutil
 _PATIENCE_S = 10.0
 
 
-class AlreadyRunning(Exception):
-    """Another `serve` has this data folder; the message says which and what to do."""
+class DataFolderRefused(Exception):
+    """Another `serve` has the data folder, or it cannot be written; the message says what to do."""
 
 
 @contextlib.contextmanager
 def only_instance(data_dir: Path) -> Generator["Instance"]:
-    """Hold the data folder. Raises `AlreadyRunning`, or `OSError` when the folder cannot be written."""
+    """Hold the data folder for as long as the block runs. Raises `DataFolderRefused`."""
     folder = data_dir / "run"
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataFolderRefused(
+            f"DATA_DIR: {data_dir} cannot be written ({error.strerror}). Choose another with --data-dir."
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(_describe(data_dir, folder / "serve.json")) from None
+            raise DataFolderRefused(_describe(data_dir, folder / "serve.json")) from None
         instance = Instance(folder / "serve.json")
         yield instance
         instance.forget()

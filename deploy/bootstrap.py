@@ -38,7 +38,7 @@ class State:
     """What is known about `.venv`. `installing` stays set when an installation did not come to its end."""
 
     installing: str | None = None
-    locks: dict[str, str] = field(default_factory=dict)
+    locks: dict[str, str] = field(default_factory=dict[str, str])
     system_tried: bool = False
 
     @classmethod
@@ -224,7 +224,7 @@ def system_install_command(package: str) -> str:
 def owner_hint() -> str:
     owner = VENV.stat().st_uid if VENV.exists() else ROOT.stat().st_uid
     if owner != os.geteuid():
-        return "It belongs to another user, perhaps from a start with sudo: remove .venv as that user, or run as that user."
+        return "It belongs to another user, perhaps from a start with sudo: remove .venv as that user, or be that user."
     return "Make the folder writable and run the same command again."
 
 
