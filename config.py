@@ -15,6 +15,7 @@ from shared.secrets import load_or_create_secret
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+ServiceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _ROOT = Path(__file__).resolve().parent
@@ -119,6 +120,12 @@ class Settings(BaseSettings):
     tools_api_key: SecretStr | None = Field(
         None, description="Key between the two processes; empty: made on first start and kept in DATA_DIR/secrets"
     )
+    tools_service_keys: Annotated[dict[ServiceName, SecretStr] | None, NoDecode] = Field(
+        None,
+        description="Keys of other services for the tools API, as name:key,name:key; at least 32 characters each",
+    )
+    tools_caller_concurrency: int = Field(64, ge=1, description="Tool calls of one service that run at the same time")
+    tools_caller_waiting: int = Field(512, ge=0, description="Tool calls of one service that may wait for their turn")
     default_tool_timeout: Seconds = Field(30, description="Seconds that a tool call may take")
     tools_llm_base_url: str | None = Field(
         None, description="OpenAI-compatible server that tools ask; empty: the main API"
@@ -132,6 +139,11 @@ class Settings(BaseSettings):
     )
     sandbox_workspace_mb: int = Field(128, ge=1, description="Size of a run's workspace, in MiB")
     sandbox_concurrency: int = Field(8, ge=1, description="Sandboxed runs at the same time")
+    workspace_ttl_hours: Annotated[float, Field(gt=0)] = Field(
+        24, description="Hours after its last use that a tool workspace is kept"
+    )
+    scratch_quota_mb: int = Field(4096, ge=1, description="Size of all tool workspaces together, in MiB")
+    artifact_quota_mb: int = Field(2048, ge=1, description="Size of all artifacts together, in MiB")
     artifact_ttl_hours: Annotated[float, Field(gt=0)] = Field(168, description="Hours that artifacts are kept")
 
     @field_validator("cors_origins", "trusted_proxies", "fallback_models", "sandbox_levels", mode="before")
@@ -145,6 +157,25 @@ class Settings(BaseSettings):
     @classmethod
     def _below_the_project(cls, value: Path) -> Path:
         return _ROOT / value.expanduser()  # relative to the project, whatever folder a command is called from
+
+    @field_validator("tools_service_keys", mode="before")
+    @classmethod
+    def _split_service_keys(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [item.strip().partition(":") for item in value.split(",") if item.strip()]
+        if any(not name or not key for name, _, key in pairs) or len({name for name, _, _ in pairs}) < len(pairs):
+            raise ValueError("write it as name:key,name:key with every name once")
+        return {name.strip(): key.strip() for name, _, key in pairs}
+
+    @field_validator("tools_service_keys")
+    @classmethod
+    def _usable_service_keys(cls, value: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
+        if "main_api" in (value or {}):
+            raise ValueError("the name main_api belongs to TOOLS_API_KEY; choose another")
+        if any(len(key.get_secret_value()) < 32 for key in (value or {}).values()):
+            raise ValueError("every key has at least 32 characters")
+        return value
 
     @field_validator("jwt_secret_key", "tools_api_key")
     @classmethod

@@ -4,6 +4,7 @@
 anything parses them. Neither touches the stream of an answer: a chunk goes out when it is written.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -73,6 +74,39 @@ class RequestContext:
         _log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 2))
 
 
+class _BodyExceeded(Exception):
+    """Ends whatever reads the body; never leaves `BodyLimit`."""
+
+
+class _CountedRequest:
+    """One request whose body is counted as it comes. Once it is too large, no answer but our own may begin:
+    frameworks turn an exception of their `receive` into an answer (FastAPI's is a 400 about parsing)."""
+
+    def __init__(self, receive: Receive, send: Send, *, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._received = 0
+        self.answering = False
+
+    @property
+    def exceeded(self) -> bool:
+        return self._received > self._limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self.exceeded:
+            raise _BodyExceeded
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.exceeded and not self.answering:
+            return
+        self.answering = True
+        await self._send(message)
+
+
 class BodyLimit:
     """Refuse a body over `limit` bytes with 413, by declared length or as it arrives, and a compressed one with 400."""
 
@@ -88,22 +122,17 @@ class BodyLimit:
         if refusal := self._refusal(scope):
             await self._refuse(scope, send, refusal)
             return
-        received = 0
-
-        async def counted_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            if message["type"] == "http.request":
-                received += len(message.get("body", b""))
-                if received > self._limit:
-                    raise self._too_large()
-            return message
-
-        await self._app(scope, counted_receive, send)
+        request = _CountedRequest(receive, send, limit=self._limit)
+        with contextlib.suppress(_BodyExceeded):
+            await self._app(scope, request.receive, request.send)
+        if request.exceeded and not request.answering:
+            await self._refuse(scope, send, self._too_large())
 
     def _refusal(self, scope: Scope) -> TwinportError | None:
         declared = _header(scope, b"content-length")
-        if declared is not None and (not declared.isdigit() or int(declared) > self._limit):
+        if declared is not None and not (declared.isascii() and declared.isdigit()):
+            return InvalidRequest("The header Content-Length is no number.")
+        if declared is not None and (len(declared) > 18 or int(declared) > self._limit):
             return self._too_large()
         if (_header(scope, b"content-encoding") or "identity").lower() != "identity":
             return InvalidRequest("Compressed request bodies are not read; send the body without content-encoding.")

@@ -1,9 +1,10 @@
-"""Serve an application: bind first, so that a taken port is one clear sentence, then run uvicorn until a signal ends it.
+"""Serve an application: bind first, so that a taken port is one clear sentence, then run uvicorn until a signal comes.
 
 On SIGTERM or Ctrl-C the socket closes at once, what is under way gets `grace_s` seconds to finish, and what is left is
 cancelled, which ends open streams with an error event.
 """
 
+import contextlib
 import errno
 import socket
 
@@ -55,4 +56,8 @@ def serve(app: ASGIApp, listener: socket.socket, *, grace_s: float) -> None:
         timeout_graceful_shutdown=max(1, round(grace_s)),
         h11_max_incomplete_event_size=65_536,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down
+        server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(3)  # the lifespan failed, and the log says how; uvicorn itself would end with 0

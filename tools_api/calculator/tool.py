@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.logging import get_logger
-from shared.tools_contract import ToolDefinition, ToolError
+from shared.tools_contract import Receipt, ToolDefinition, ToolError
 from tools_api.calculator.lexer import MAX_LENGTH
 from tools_api.calculator.pool import WorkerLost, WorkerPool
 from tools_api.invoke.tool import ToolCall, ToolOutput
@@ -21,7 +21,7 @@ _DEFINITION = ToolDefinition(
         "properties": {
             "expression": {
                 "type": "string",
-                "description": "The expression. log(x) is the natural logarithm; angles are in radians or, as sin(30°), degrees.",
+                "description": "The expression. log(x) is natural; angles are radians, or degrees as in sin(30°).",
                 "minLength": 1,
                 "maxLength": MAX_LENGTH,
             }
@@ -59,7 +59,8 @@ class Calculator:
 
 
 def _output(expression: str, reply: dict[str, Any]) -> ToolOutput:
+    receipt = Receipt(cpu_s=reply["cpu_s"], peak_memory_bytes=reply["peak_memory_bytes"])
     if "error" in reply:
-        return ToolOutput(error=ToolError.model_validate(reply["error"]))
+        return ToolOutput(error=ToolError.model_validate(reply["error"]), receipt=receipt)
     data = {"expression": expression, "exact": reply["exact"], "decimal": reply["decimal"], "unit": reply["unit"]}
-    return ToolOutput(content=reply["text"], data=data)
+    return ToolOutput(content=reply["text"], data=data, receipt=receipt)

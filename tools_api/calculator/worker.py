@@ -8,6 +8,7 @@ import contextlib
 import resource
 import signal
 import sys
+import time
 from typing import Any
 
 import orjson
@@ -27,9 +28,10 @@ def main() -> None:
     _write({"ready": True})
     for line in sys.stdin.buffer:
         signal.setitimer(signal.ITIMER_REAL, _ALARM_S)
+        started = time.process_time()
         reply = answer(orjson.loads(line)["expression"])
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _write(reply)
+        _write({**reply, "cpu_s": time.process_time() - started, "peak_memory_bytes": _peak_memory_bytes()})
 
 
 def answer(expression: str) -> dict[str, Any]:
@@ -56,6 +58,11 @@ def _limit() -> None:
     with contextlib.suppress(ValueError, OSError):  # macOS knows the limit and refuses to set it
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _write(reply: dict[str, Any]) -> None:

@@ -1,0 +1,142 @@
+"""The tools API's composition root: the only place that knows both the settings and the parts.
+
+To add a tool, write a class as `tools_api/invoke/tool.py` says and name it in `_tools`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.routing import Route
+
+from config import Settings
+from shared.asgi import BodyLimit, RequestContext, openai_error_body
+from shared.errors import TwinportError
+from shared.logging import get_logger
+from tools_api import health
+from tools_api.artifacts import router as artifacts_router
+from tools_api.artifacts.store import ArtifactStore
+from tools_api.calculator.pool import WorkerPool
+from tools_api.calculator.tool import Calculator
+from tools_api.error_handlers import install_error_handlers
+from tools_api.invoke import router as invoke_router
+from tools_api.invoke.auth import MAIN_API, ServiceKeys
+from tools_api.invoke.registry import ToolRegistry
+from tools_api.invoke.service import Invoker
+from tools_api.invoke.slots import CallerSlots
+from tools_api.invoke.tool import Tool
+from tools_api.invoke.workspaces import Workspaces
+from tools_api.mcp.endpoint import McpEndpoint
+from tools_api.mcp.server import McpServer
+
+_log = get_logger("tools_api")
+
+_MIB = 1024 * 1024
+_MAX_BODY_BYTES = 4 * _MIB  # calls carry arguments, not files; parsing this much does not stall the loop
+_SWEEP_EVERY_S = 600.0
+
+
+class State(TypedDict):
+    """What the lifespan makes and handlers reach through `deps.py`."""
+
+    service_keys: ServiceKeys
+    invoker: Invoker
+    artifacts: ArtifactStore
+    mcp: StreamableHTTPSessionManager
+    sandbox_level: Callable[[], str]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; nothing is opened or started before its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[State]:
+        async with _running(settings) as state:
+            yield state
+
+    app = FastAPI(
+        title="Twinport tools API",
+        description="Tools for models, called by services with a service key. The same tools are offered over MCP.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.include_router(health.router)
+    app.include_router(invoke_router.router)
+    app.include_router(artifacts_router.router)
+    app.router.routes.append(Route("/mcp", endpoint=McpEndpoint(), include_in_schema=False))
+    install_error_handlers(app)
+    limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, limit=limit, render_error=_render_error)
+    app.add_middleware(RequestContext)  # added last: outermost
+    return app
+
+
+@asynccontextmanager
+async def _running(settings: Settings) -> AsyncGenerator[State]:
+    artifacts = ArtifactStore(
+        settings.data_dir / "artifacts",
+        quota_bytes=settings.artifact_quota_mb * _MIB,
+        ttl_s=settings.artifact_ttl_hours * 3600,
+    )
+    await artifacts.open()
+    workspaces = Workspaces(
+        settings.data_dir / "scratch",
+        max_bytes=settings.sandbox_workspace_mb * _MIB,
+        total_bytes=settings.scratch_quota_mb * _MIB,
+        ttl_s=settings.workspace_ttl_hours * 3600,
+    )
+    async with AsyncExitStack() as stack:
+        tools = await _tools(settings, stack)
+        invoker = Invoker(
+            registry=ToolRegistry(tools),
+            workspaces=workspaces,
+            artifacts=artifacts,
+            slots=CallerSlots(running=settings.tools_caller_concurrency, waiting=settings.tools_caller_waiting),
+        )
+        mcp = McpServer(
+            invoker, deadline_ms=round(settings.default_tool_timeout * 1000), max_body_bytes=_MAX_BODY_BYTES
+        )
+        manager = await stack.enter_async_context(mcp.running())
+        sweeping = asyncio.create_task(_sweep_for_ever(workspaces, artifacts))
+        stack.push_async_callback(_stop, sweeping)
+        yield State(
+            service_keys=ServiceKeys(_service_keys(settings)),
+            invoker=invoker,
+            artifacts=artifacts,
+            mcp=manager,
+            sandbox_level=lambda: "off",
+        )
+
+
+async def _tools(_settings: Settings, stack: AsyncExitStack) -> list[Tool]:
+    pool = await stack.enter_async_context(WorkerPool())
+    return [Calculator(pool)]
+
+
+def _service_keys(settings: Settings) -> dict[str, str]:
+    named = {name: key.get_secret_value() for name, key in (settings.tools_service_keys or {}).items()}
+    return {MAIN_API: settings.secret("tools_api_key"), **named}
+
+
+async def _sweep_for_ever(workspaces: Workspaces, artifacts: ArtifactStore) -> None:
+    while True:
+        try:
+            removed = await workspaces.sweep() + await artifacts.sweep()
+        except OSError as error:  # a disk that fails now may work at the next turn
+            _log.error("sweep_failed", error=repr(error))
+        else:
+            if removed:
+                _log.info("swept", removed=removed)
+        await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _render_error(_path: str, error: TwinportError) -> bytes:
+    return openai_error_body(error)

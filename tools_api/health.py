@@ -1,0 +1,41 @@
+"""`/health` and `/metrics`: for supervisors, so without a key and without versions, paths or reasons."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from tools_api.invoke.deps import InvokerDep
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """`degraded`: the process answers, and a tool of it cannot run."""
+
+    status: Literal["ok", "degraded"]
+    service: Literal["tools_api"] = "tools_api"
+    tools: dict[str, Literal["available", "unavailable"]]
+    sandbox: str
+
+
+async def _sandbox_level(request: Request) -> str:
+    return request.state.sandbox_level()
+
+
+@router.get("/health")
+async def health(invoker: InvokerDep, sandbox_level: Annotated[str, Depends(_sandbox_level)]) -> Health:
+    """Say which tools can run, and at which sandbox level (`off`: untrusted code is refused)."""
+    definitions = invoker.definitions()
+    return Health(
+        status="ok" if all(definition.available for definition in definitions) else "degraded",
+        tools={tool.name: "available" if tool.available else "unavailable" for tool in definitions},
+        sandbox=sandbox_level,
+    )
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Counters and histograms in Prometheus' text form."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,54 @@
+"""`/v1/tools`: what there is, and how to call it."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from shared.request_id import bind_request_id
+from shared.tools_contract import InvokeRequest, ToolDefinition, ToolList, ToolResult
+from tools_api.invoke.deps import SECURITY, CallerDep, InvokerDep, InvokeRequestDep
+from tools_api.invoke.disconnect import while_connected
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No service key, or one that is not known"},
+    404: {"description": "There is no such tool"},
+}
+_INVOKE_ERRORS: dict[int | str, dict[str, Any]] = {
+    **_ERRORS,
+    400: {"description": "The body is not a call as the contract has it"},
+    413: {"description": "The body is too large"},
+    429: {"description": "Too many calls of this service are open; `Retry-After` says when to try again"},
+    503: {"description": "The tool cannot run on this machine now"},
+    507: {"description": "There is no room for the files that the tool made"},
+}
+_INVOKE_BODY = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": InvokeRequest.model_json_schema()}}}
+}
+
+router = APIRouter(prefix="/v1/tools", tags=["tools"], dependencies=SECURITY)
+
+
+@router.get("", responses={401: _ERRORS[401]})
+async def list_tools(_caller: CallerDep, invoker: InvokerDep) -> ToolList:
+    """List the tools with the JSON Schema of their arguments, those included that cannot run now."""
+    return ToolList(data=invoker.definitions())
+
+
+@router.get("/{name}", responses=_ERRORS)
+async def get_tool(name: str, _caller: CallerDep, invoker: InvokerDep) -> ToolDefinition:
+    """Describe one tool, by its name or an alias."""
+    return invoker.definition(name)
+
+
+@router.post("/{name}/invoke", responses=_INVOKE_ERRORS, openapi_extra=_INVOKE_BODY, response_model=ToolResult)
+async def invoke_tool(
+    name: str, request: Request, caller: CallerDep, invoker: InvokerDep, call: InvokeRequestDep
+) -> Response:
+    """Call a tool. A tool that ran and failed answers 200 with `ok: false` and an `error` that a model can read.
+
+    Closing the connection stops the tool. `workspace` names a folder that lives on between calls of this service.
+    """
+    if call.request_id is not None:
+        bind_request_id(call.request_id)
+    result = await while_connected(request.receive, invoker.invoke(caller, name, call))
+    return Response(result.model_dump_json(), media_type="application/json")
