@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 
 import orjson
 
+from main_api.backends.openai_wire_json import as_object
 from shared.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -72,15 +73,11 @@ def read_complaint(body: bytes) -> UpstreamComplaint:
 
 def complaint_of(parsed: object) -> UpstreamComplaint:
     """Read a parsed error body; see `read_complaint`."""
-    if not isinstance(parsed, dict):
-        return UpstreamComplaint()
-    outer: JsonObject = parsed  # pyright: ignore[reportUnknownVariableType]
+    outer = as_object(parsed) or {}
     error: object = outer.get("error", outer)
     if isinstance(error, str):
         return UpstreamComplaint(message=error[:_LONGEST_MESSAGE])
-    if not isinstance(error, dict):
-        return UpstreamComplaint()
-    fields: JsonObject = error  # pyright: ignore[reportUnknownVariableType]
+    fields = as_object(error) or {}
     message = fields.get("message") or fields.get("detail") or ""
     return UpstreamComplaint(
         message=message[:_LONGEST_MESSAGE] if isinstance(message, str) else "",
