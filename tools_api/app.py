@@ -1,11 +1,12 @@
 """The tools API's composition root: the only place that knows both the settings and the parts.
 
-To add a tool, write a class as `tools_api/invoke/tool.py` says and name it in `_tools`.
+To add a tool, write a class as `tools_api/invoke/tool.py` says and name it in `open_tools`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import TypedDict
 
 from fastapi import FastAPI
@@ -49,12 +50,30 @@ class State(TypedDict):
     sandbox_level: Callable[[], str]
 
 
-def create_app(settings: Settings) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class Toolset:
+    """The tools of a process, and at which sandbox level they run untrusted code (`off`: not at all)."""
+
+    tools: Sequence[Tool]
+    sandbox_level: Callable[[], str]
+
+
+@asynccontextmanager
+async def open_tools(_settings: Settings) -> AsyncGenerator[Toolset]:
+    """Start what the tools need, and stop it afterwards."""
+    async with WorkerPool() as pool:
+        yield Toolset(tools=[Calculator(pool)], sandbox_level=lambda: "off")
+
+
+OpenTools = Callable[[Settings], AbstractAsyncContextManager[Toolset]]
+
+
+def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
     """Return the application; nothing is opened or started before its lifespan."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[State]:
-        async with _running(settings) as state:
+        async with tools(settings) as toolset, _running(settings, toolset) as state:
             yield state
 
     app = FastAPI(
@@ -75,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _running(settings: Settings) -> AsyncGenerator[State]:
+async def _running(settings: Settings, toolset: Toolset) -> AsyncGenerator[State]:
     artifacts = ArtifactStore(
         settings.data_dir / "artifacts",
         quota_bytes=settings.artifact_quota_mb * _MIB,
@@ -88,32 +107,26 @@ async def _running(settings: Settings) -> AsyncGenerator[State]:
         total_bytes=settings.scratch_quota_mb * _MIB,
         ttl_s=settings.workspace_ttl_hours * 3600,
     )
-    async with AsyncExitStack() as stack:
-        tools = await _tools(settings, stack)
-        invoker = Invoker(
-            registry=ToolRegistry(tools),
-            workspaces=workspaces,
-            artifacts=artifacts,
-            slots=CallerSlots(running=settings.tools_caller_concurrency, waiting=settings.tools_caller_waiting),
-        )
-        mcp = McpServer(
-            invoker, deadline_ms=round(settings.default_tool_timeout * 1000), max_body_bytes=_MAX_BODY_BYTES
-        )
-        manager = await stack.enter_async_context(mcp.running())
-        sweeping = asyncio.create_task(_sweep_for_ever(workspaces, artifacts))
-        stack.push_async_callback(_stop, sweeping)
-        yield State(
-            service_keys=ServiceKeys(_service_keys(settings)),
-            invoker=invoker,
-            artifacts=artifacts,
-            mcp=manager,
-            sandbox_level=lambda: "off",
-        )
-
-
-async def _tools(_settings: Settings, stack: AsyncExitStack) -> list[Tool]:
-    pool = await stack.enter_async_context(WorkerPool())
-    return [Calculator(pool)]
+    invoker = Invoker(
+        registry=ToolRegistry(toolset.tools),
+        workspaces=workspaces,
+        artifacts=artifacts,
+        slots=CallerSlots(running=settings.tools_caller_concurrency, waiting=settings.tools_caller_waiting),
+    )
+    mcp = McpServer(invoker, deadline_ms=round(settings.default_tool_timeout * 1000), max_body_bytes=_MAX_BODY_BYTES)
+    sweeping = asyncio.create_task(_sweep_for_ever(workspaces, artifacts))
+    try:
+        async with mcp.running() as manager:
+            yield State(
+                service_keys=ServiceKeys(_service_keys(settings)),
+                invoker=invoker,
+                artifacts=artifacts,
+                mcp=manager,
+                sandbox_level=toolset.sandbox_level,
+            )
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
 
 
 def _service_keys(settings: Settings) -> dict[str, str]:
@@ -131,11 +144,6 @@ async def _sweep_for_ever(workspaces: Workspaces, artifacts: ArtifactStore) -> N
             if removed:
                 _log.info("swept", removed=removed)
         await asyncio.sleep(_SWEEP_EVERY_S)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _render_error(_path: str, error: TwinportError) -> bytes:
