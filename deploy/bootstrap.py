@@ -6,6 +6,7 @@ What `.venv` holds is written in `.venv/.twinport-setup`: a set-up that was cut 
 """
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -14,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,60 @@ class State:
         draft.replace(STATE)
 
 
+@dataclass(frozen=True)
+class SystemPackage:
+    """A package of the operating system: what it is called by which installer, and which feature is off without it."""
+
+    what: str
+    names: dict[str, str]
+    feature: str
+    present: Callable[[], bool]
+
+    def command(self) -> str:
+        """Return the command that installs it on this machine."""
+        for installer, arguments in INSTALLERS.items():
+            if shutil.which(installer):
+                sudo = "" if os.geteuid() == 0 else "sudo "
+                return f"{sudo}{installer} {arguments} {self.names[installer]}"
+        return f"install {self.what} with your system's installer"
+
+
+def library(name: str) -> Callable[[], bool]:
+    def present() -> bool:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            return False
+        return True
+
+    return present
+
+
+def named(debian: str, fedora: str, arch: str, alpine: str) -> dict[str, str]:
+    return {"apt-get": debian, "dnf": fedora, "zypper": debian, "pacman": arch, "apk": alpine}
+
+
+INSTALLERS = {"apt-get": "install", "dnf": "install", "zypper": "install", "pacman": "-S", "apk": "add"}
+BUBBLEWRAP = SystemPackage(
+    "bubblewrap", named(*4 * ["bubblewrap"]), "python_coder is", lambda: shutil.which("bwrap") is not None
+)
+SYSTEM_PACKAGES = [
+    BUBBLEWRAP,
+    SystemPackage(
+        "libseccomp",
+        named("libseccomp2", "libseccomp", "libseccomp", "libseccomp"),
+        "python_coder is",
+        library("libseccomp.so.2"),
+    ),
+    SystemPackage(
+        "the OpenMP library",
+        named("libgomp1", "libgomp", "gcc-libs", "libgomp"),
+        "models in GGUF files (the bundled one too) are",
+        library("libgomp.so.1"),
+    ),
+]
+
+
 def main() -> int:
     target = sys.argv[1] if len(sys.argv) == 2 else ""
     if target not in SUPERSETS:
@@ -63,7 +118,8 @@ def main() -> int:
     try:
         with alone():
             state = install(target)
-            install_sandbox(state)
+            install_system(state)
+            install_sandbox_packages(state)
             install_launcher()
     except SetupFailed as failure:
         print(failure, file=sys.stderr)
@@ -154,23 +210,25 @@ def pip_install(lock: Path) -> None:
         )
 
 
-def install_sandbox(state: State) -> None:
-    """Fetch what `python_coder` needs, or say that it is off. Never an obstacle: the rest works without it."""
+def install_system(state: State) -> None:
+    """Fetch the system packages that features need, or say what is off. Never an obstacle: the rest works without."""
     if sys.platform != "linux":
         say("Note: python_coder is off here: its sandbox needs Linux. Everything else works.")
         return
-    if shutil.which("bwrap") is None and may_use_apt() and not state.system_tried:
+    missing = [package for package in SYSTEM_PACKAGES if not package.present()]
+    if missing and may_use_apt() and not state.system_tried:
         state.system_tried = True  # once: without a network every start would wait for apt
         state.save()
-        with progress("Installing bubblewrap (the sandbox of python_coder)"):
-            apt_install("bubblewrap")
-    if shutil.which("bwrap") is None:
-        say(f"Note: python_coder is off: bubblewrap is missing. To have it: {system_install_command('bubblewrap')}")
-        return
-    install_sandbox_packages(state)
+        with progress(f"Installing {', '.join(package.names['apt-get'] for package in missing)}"):
+            apt_install([package.names["apt-get"] for package in missing])
+        missing = [package for package in missing if not package.present()]
+    for package in missing:
+        say(f"Note: {package.feature} off: {package.what} is missing. To have it: {package.command()}")
 
 
 def install_sandbox_packages(state: State) -> None:
+    if sys.platform != "linux" or not BUBBLEWRAP.present():
+        return
     lock = LOCKS / "sandbox.lock"
     if not (ROOT / "tools_api" / "sandbox" / "packages.py").is_file():
         return
@@ -198,27 +256,13 @@ def may_use_apt() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def apt_install(package: str) -> None:
+def apt_install(packages: list[str]) -> None:
     patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=60"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install_it = ["apt-get", "-qq", *patience, "install", "--yes", "--no-install-recommends", package]
-    if run_quietly(install_it, environment).returncode != 0:  # a fresh image has no package lists yet
+    install_them = ["apt-get", "-qq", *patience, "install", "--yes", "--no-install-recommends", *packages]
+    if run_quietly(install_them, environment).returncode != 0:  # a fresh image has no package lists yet
         run_quietly(["apt-get", "-qq", *patience, "update"], environment)
-        run_quietly(install_it, environment)
-
-
-def system_install_command(package: str) -> str:
-    commands = {
-        "apt-get": "apt-get install {}",
-        "dnf": "dnf install {}",
-        "pacman": "pacman -S {}",
-        "zypper": "zypper install {}",
-        "apk": "apk add {}",
-    }
-    for program, command in commands.items():
-        if shutil.which(program):
-            return ("" if os.geteuid() == 0 else "sudo ") + command.format(package)
-    return f"install the package {package}"
+        run_quietly(install_them, environment)
 
 
 def owner_hint() -> str:
