@@ -7,3 +7,4 @@ lock pyproject.toml -o deploy/locks/runtime.lock
 lock pyproject.toml --extra mlx -c deploy/locks/runtime.lock -o deploy/locks/mlx.lock
 lock pyproject.toml --extra dev --extra mlx -c deploy/locks/runtime.lock -o deploy/locks/dev.lock
 lock deploy/locks/sandbox.in -o deploy/locks/sandbox.lock
+lock deploy/locks/bench.in -o deploy/locks/bench.lock

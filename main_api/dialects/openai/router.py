@@ -1,0 +1,113 @@
+"""`POST /v1/chat/completions`: OpenAI's chat endpoint, the product's front door."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, cast
+
+import orjson
+from fastapi import APIRouter, Depends, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from main_api.agents.collect import collect
+from main_api.auth.deps import require_scope
+from main_api.auth.principal import Principal
+from main_api.chat.call import ChatCall
+from main_api.chat.deps import ChatServiceDep
+from main_api.chat.relay import RelayRun
+from main_api.chat.run import ChatRun
+from main_api.dialects.disconnect import cancel_on_disconnect
+from main_api.dialects.errors import validation_failure
+from main_api.dialects.openai.render import chunk_frames, completion, failure_frame
+from main_api.dialects.openai.schemas import ChatCompletionRequest, PortalTools, sampling_options
+from main_api.dialects.sse import EventStreamResponse
+from shared.errors import InvalidRequest
+from shared.tools_contract import JsonObject
+
+router = APIRouter(tags=["openai"])
+
+ChatPrincipal = Annotated[Principal, Depends(require_scope("chat"))]
+
+_BODY_SCHEMA: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": ChatCompletionRequest.model_json_schema(by_alias=True)}},
+    }
+}
+
+
+@router.post("/v1/chat/completions", openapi_extra=_BODY_SCHEMA, response_class=Response)
+async def create_chat_completion(request: Request, principal: ChatPrincipal, chat: ChatServiceDep) -> Response:
+    """Answer a conversation, whole or as server-sent events (`stream: true`).
+
+    OpenAI's fields mean what OpenAI documents. `agent_type` picks an agent, `available_tools` the server-side tools
+    it may use, `session_id` continues a stored chat, `store` says whether this one is kept. Agent events appear in the
+    stream as chunks with `choices: []`, and as `events` in a whole answer.
+    """
+    body = await _json_body(request)
+    parsed = _checked(body)
+    run = await chat.open(_call(body, parsed), principal)
+    if parsed.stream:
+        return _streamed(run, include_usage=parsed.stream_options is not None and parsed.stream_options.include_usage)
+    return await cancel_on_disconnect(request.receive, _whole(run))
+
+
+async def _json_body(request: Request) -> JsonObject:
+    content_type = request.headers.get("content-type", "application/json")
+    if not content_type.lower().startswith("application/json"):
+        raise InvalidRequest(f"Send the body as JSON with `content-type: application/json`, not {content_type[:100]}.")
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return cast("JsonObject", body)
+
+
+def _checked(body: JsonObject) -> ChatCompletionRequest:
+    try:
+        return ChatCompletionRequest.model_validate(body)
+    except ValidationError as error:
+        raise validation_failure(error.errors(include_url=False, include_context=False)) from None
+
+
+def _call(body: JsonObject, parsed: ChatCompletionRequest) -> ChatCall:
+    return ChatCall(
+        messages=tuple(body["messages"]),
+        model=parsed.model,
+        options=sampling_options(body),
+        agent_type=parsed.agent_type,
+        server_tools=_server_tools(parsed),
+        session_id=parsed.session_id,
+        store=parsed.store,
+    )
+
+
+def _server_tools(parsed: ChatCompletionRequest) -> tuple[str, ...] | None:
+    if parsed.available_tools is not None:
+        return tuple(parsed.available_tools)
+    if isinstance(parsed.tools, PortalTools) and parsed.tools.enabled:
+        return tuple(parsed.tools.allowedTools or ())
+    return None
+
+
+async def _whole(run: ChatRun | RelayRun) -> Response:
+    if isinstance(run, RelayRun):
+        return Response(await run.answer(), media_type="application/json")
+    answer = await collect(run.events())
+    return Response(completion(run, answer), media_type="application/json", headers=_session_header(run))
+
+
+def _streamed(run: ChatRun | RelayRun, *, include_usage: bool) -> EventStreamResponse:
+    frames: AsyncGenerator[bytes, None]
+    if isinstance(run, RelayRun):
+        frames = run.frames(include_usage=include_usage)
+    else:
+        frames = chunk_frames(run, include_usage=include_usage)
+    return EventStreamResponse(frames, headers=lambda: _session_header(run), render_failure=failure_frame)
+
+
+def _session_header(run: ChatRun | RelayRun) -> dict[str, str]:
+    if isinstance(run, RelayRun) or run.session_id is None:
+        return {}
+    return {"x-session-id": run.session_id}

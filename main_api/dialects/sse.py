@@ -1,0 +1,99 @@
+"""A server-sent event stream as an ASGI response: first event before the headers, heartbeats, bounded writes.
+
+Everything happens in one task, so that an agent's task groups and timeouts may span its events. A failure before the
+first frame is raised to the error handlers and becomes a real HTTP status; a later one is a last `data:` frame.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, suppress
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from main_api.dialects.disconnect import cancel_on_disconnect
+from shared.errors import TwinportError, Unavailable
+from shared.logging import get_logger
+
+HEARTBEAT_S = 15.0
+"""Proxies commonly close a connection that is silent for 30 to 60 s."""
+
+WRITE_TIMEOUT_S = 60.0
+"""A reader that takes nothing for this long is gone, whatever its socket says."""
+
+_log = get_logger("sse")
+
+Frames = AsyncGenerator[bytes, None]
+RenderFailure = Callable[[TwinportError], bytes]
+
+
+class EventStreamResponse(Response):
+    """Send `frames` (whole SSE frames, as bytes) to the caller, cancelling them when the caller leaves.
+
+    `headers` is called after the first frame is there, when the session and model are known. `render_failure` makes
+    the frame for an error after the first frame; the stream then ends without a closing mark.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, frames: Frames, *, headers: Callable[[], Mapping[str, str]], render_failure: RenderFailure
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self._frames = frames
+        self._make_headers = headers
+        self._render_failure = render_failure
+        self._last_write = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await cancel_on_disconnect(receive, self._pump(send))
+
+    async def _pump(self, send: Send) -> None:
+        async with aclosing(self._frames) as frames:
+            first = await anext(frames)
+            await self._start(send)
+            heartbeat = asyncio.create_task(self._beat(send))
+            try:
+                await self._write(send, first)
+                await self._forward(send, frames)
+            finally:
+                heartbeat.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _forward(self, send: Send, frames: Frames) -> None:
+        try:
+            async for frame in frames:
+                await self._write(send, frame)
+        except TwinportError as error:
+            await self._write(send, self._render_failure(error))
+        except asyncio.CancelledError:  # the caller left, and nobody reads this, or the server stops
+            with suppress(TimeoutError):
+                await self._write(send, self._render_failure(Unavailable("The server stops; ask again.")), timeout_s=1)
+            raise
+        except Exception as error:  # noqa: BLE001 - the end of a stream: the headers are out, nobody else can say it
+            _log.exception("stream failed", error=type(error).__name__)
+            await self._write(send, self._render_failure(TwinportError("The server failed while answering.")))
+
+    async def _start(self, send: Send) -> None:
+        headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+            **self._make_headers(),
+        }
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+
+    async def _write(self, send: Send, frame: bytes, *, timeout_s: float = WRITE_TIMEOUT_S) -> None:
+        async with asyncio.timeout(timeout_s):
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+        self._last_write = asyncio.get_running_loop().time()
+
+    async def _beat(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._last_write + HEARTBEAT_S - loop.time())
+            if loop.time() - self._last_write >= HEARTBEAT_S:
+                with suppress(TimeoutError):  # the pump's own write says so
+                    await self._write(send, b": ping\n\n")

@@ -1,0 +1,50 @@
+"""`GET /v1/artifacts/{id}`: download what a tool made in one of the caller's runs."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.requests import HTTPConnection
+from starlette.responses import StreamingResponse
+
+from main_api.auth.deps import require_scope
+from main_api.auth.principal import Principal
+from main_api.toolbox.artifacts import Artifacts
+from main_api.toolbox.client import ArtifactDownload
+
+router = APIRouter(tags=["artifacts"])
+
+
+def _artifacts(connection: HTTPConnection) -> Artifacts:
+    return cast("Artifacts", connection.state.artifacts)
+
+
+@router.get("/v1/artifacts/{artifact_id}", response_class=StreamingResponse)
+async def download_artifact(
+    artifact_id: Annotated[str, Path(max_length=64)],
+    principal: Annotated[Principal, Depends(require_scope("tools"))],
+    artifacts: Annotated[Artifacts, Depends(_artifacts)],
+) -> StreamingResponse:
+    """Download a file that a tool made. It is always an attachment: nothing of it runs in this origin."""
+    async with AsyncExitStack() as stack:
+        download = await stack.enter_async_context(artifacts.open(principal.user_id, artifact_id))
+        body = _body(download, stack.pop_all())
+    return StreamingResponse(body, media_type=download.media_type, headers=_headers(download))
+
+
+async def _body(download: ArtifactDownload, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
+    async with stack:
+        async for chunk in download.chunks:
+            yield chunk
+
+
+def _headers(download: ArtifactDownload) -> dict[str, str]:
+    headers = {
+        "content-disposition": download.content_disposition or "attachment",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "x-content-type-options": "nosniff",
+    }
+    if download.size is not None:
+        headers["content-length"] = str(download.size)
+    return headers
