@@ -85,7 +85,7 @@ def crash(folder: Path, rounds: range) -> None:
 
 
 def test_a_few_kills_lose_nothing_that_was_acknowledged(folder: Path) -> None:
-    crash(folder, range(5))
+    crash(folder, range(3))
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def test_a_long_history_is_fitted_in_a_blink() -> None:
     messages = [said("user" if n % 2 == 0 else "assistant", "word " * 50) for n in range(20_001)]
     begun = time.perf_counter()
     fit_history(messages, max_messages=20_000, token_budget=1_000_000)
-    assert time.perf_counter() - begun < 2
+    assert time.perf_counter() - begun < 5  # quadratic work would take minutes
 
 
 @given(st.text(max_size=300), st.text(max_size=300))

@@ -74,6 +74,13 @@ def test_nobody_searches_the_sessions_of_another(store: SessionStore, typed: str
     assert found(store, typed, BOB) == []
 
 
+def test_the_hits_of_others_take_no_place_on_a_page(store: SessionStore) -> None:
+    own = conversation(store, "shared word", user_id=BOB)
+    for _ in range(3):
+        conversation(store, "shared word", user_id=ALICE)
+    assert [hit.session_id for hit in store.search(BOB, "shared", limit=1, offset=0)] == [own]
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=st.text(min_size=1, max_size=60), typed=st.text(max_size=60))
 def test_any_text_is_indexed_and_any_text_may_be_typed(store: SessionStore, written: str, typed: str) -> None:

@@ -270,6 +270,18 @@ def test_an_index_that_breaks_while_open_heals_itself(store: SessionStore, folde
     assert store.search(ALICE, "meanwhile", limit=10, offset=0)[0].session_id == session_id
 
 
+def test_a_write_that_the_index_refuses_is_kept_and_indexed_later(store: SessionStore, folder: Path) -> None:
+    session_id = conversation(store, "first")
+    refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    with sqlite3.connect(folder / "index.db") as vandal:
+        vandal.execute(refuse)
+    store.append(ALICE, session_id, message("kept all the same"))
+    with sqlite3.connect(folder / "index.db") as vandal:
+        vandal.execute("DROP TRIGGER refuse")
+    assert store.page(ALICE, limit=10, offset=0).sessions[0].message_count == 2
+    assert len(store.search(ALICE, "same", limit=10, offset=0)) == 1
+
+
 def test_a_message_that_missed_the_index_is_indexed_on_the_next_start(store: SessionStore, folder: Path) -> None:
     session_id = conversation(store, "first")
     store.close()
