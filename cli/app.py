@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import chat, serve, terminal
+from cli import chat, doctor, models, serve, terminal, user
 from shared.errors import TwinportError
 
 app = typer.Typer(
@@ -15,7 +15,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.add_typer(user.app, name="user")
+app.add_typer(models.app, name="models")
 app.command("chat")(chat.chat)
+app.command("doctor")(doctor.doctor)
 
 
 @app.command("env-example", hidden=True)

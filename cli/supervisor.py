@@ -184,6 +184,9 @@ def _as_object(body: Any) -> dict[str, Any] | None:
 def _remark(health: dict[str, Any]) -> str | None:
     if str(health.get("status", "")).lower() in {"ok", "healthy"}:
         return None
+    tools: dict[str, str] = health.get("tools") or {}
+    if missing := [name for name, state in tools.items() if state != "available"]:
+        return f"unavailable: {', '.join(missing)} (twinport doctor says why)"
     return str(health.get("message") or health.get("status") or "degraded")
 
 
