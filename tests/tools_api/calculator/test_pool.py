@@ -17,7 +17,7 @@ from tools_api.invoke.tool import ToolCall
 LONG = "sin(10**78000) + sin(10**77999) + sin(10**77998) + sin(10**77997) + sin(10**77996)"  # over 1 s, and legal
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
