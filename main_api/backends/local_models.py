@@ -38,6 +38,11 @@ class LocalModel:
     def is_bundled(self) -> bool:
         return self.path == BUNDLED_PATH
 
+    @property
+    def files(self) -> list[Path]:
+        """All files of a model in several parts, else the one."""
+        return _parts(self.path)
+
 
 def scan(folder: Path, known: Mapping[Path, LocalModel]) -> dict[str, LocalModel]:
     """Return the models by name (blocking). `known` are earlier findings by path; unchanged files are not reread."""

@@ -48,7 +48,12 @@ class FakeBackend:
         if self.listing:
             raise self.listing
         return [
-            ModelInfo(id=f"{self.name}/{model}", owned_by=self.name, loaded=model == self._loaded)
+            ModelInfo(
+                id=f"{self.name}/{model}",
+                owned_by=self.name,
+                loaded=model == self._loaded,
+                capabilities=self.info,
+            )
             for model in self._models
         ]
 
