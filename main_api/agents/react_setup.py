@@ -1,0 +1,95 @@
+"""What a ReAct run begins with: the options it can honour, what the caller should know, what the model is shown."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from main_api.agents.conversation import last_exchange, with_instructions
+from main_api.agents.prompts import PromptLibrary
+from main_api.agents.protocol import Task
+from main_api.backends.protocol import Capabilities, Message
+from main_api.events import Notice
+from shared.errors import InvalidRequest
+from shared.tools_contract import JsonObject, ToolDefinition
+
+_FOR_ONE_TURN_ONLY = frozenset({"tools", "tool_choice", "response_format", "n", "stop", "logprobs", "top_logprobs"})
+_MEANINGLESS_IN_STEPS = ("stop", "logprobs", "top_logprobs")
+_SMALLEST_STEP = 200
+
+
+def refuse_what_cannot_be_honoured(task: Task) -> None:
+    if task.options.get("tools"):
+        raise InvalidRequest(
+            "agent_type react calls the server's own tools; for client-side `tools` use agent_type chat.", param="tools"
+        )
+    shape: Any = task.options.get("response_format")
+    if shape and shape != {"type": "text"}:
+        raise InvalidRequest(
+            "agent_type react answers in text; response_format needs agent_type chat.", param="response_format"
+        )
+    if (task.options.get("n") or 1) != 1:
+        raise InvalidRequest("agent_type react gives one answer; n above 1 needs agent_type chat.", param="n")
+
+
+def notices(task: Task, usable: Sequence[ToolDefinition]) -> list[Notice]:
+    found: list[Notice] = []
+    off = {tool.name: tool.unavailable_reason or "not available" for tool in task.tools if not tool.available}
+    if task.toolbox is None:
+        found.append(Notice("tools_unavailable", "The tools API cannot be reached; the answer is given without tools."))
+    elif off or not usable:
+        named = "; ".join(f"{name}: {reason}" for name, reason in off.items()) or "none is offered"
+        found.append(Notice("tools_unavailable", f"Some tools are not available: {named}.", off))
+    if task.toolbox is None or not usable:
+        return found
+    capabilities = task.model.capabilities
+    if capabilities.tool_prompt == "signature" and len(_visible(task)) < len(task.messages):
+        found.append(Notice("history_trimmed", "This small model sees only the last request when it uses tools."))
+    ignored = [] if capabilities.tool_mode == "native" else _ignored(task)
+    if ignored:
+        message = f"Ignored, because this model answers in steps: {', '.join(ignored)}."
+        found.append(Notice("options_ignored", message, ignored))
+    return found
+
+
+def _ignored(task: Task) -> list[str]:
+    return [name for name in _MEANINGLESS_IN_STEPS if task.options.get(name)]
+
+
+def turn_options(task: Task, capabilities: Capabilities) -> JsonObject:
+    """Return the caller's options for one turn. A copying model gets a bound on its steps: there its loops end."""
+    dropped = _FOR_ONE_TURN_ONLY
+    if capabilities.tool_mode == "native":
+        dropped = dropped - frozenset(_MEANINGLESS_IN_STEPS)
+    options = {name: value for name, value in task.options.items() if name not in dropped}
+    bounded = options.get("max_tokens") or options.get("max_completion_tokens")
+    if capabilities.tool_prompt == "signature" and capabilities.context_length and not bounded:
+        options["max_tokens"] = max(_SMALLEST_STEP, capabilities.context_length // 4)
+    return options
+
+
+def _visible(task: Task) -> Sequence[Message]:
+    """Return the messages that the model is shown. A model that can only copy would copy its arguments from whichever
+    request it finds, so it sees the last one alone."""
+    if task.model.capabilities.tool_prompt == "signature":
+        return last_exchange(task.messages)
+    return task.messages
+
+
+def opening(task: Task, tools: Sequence[ToolDefinition], prompts: PromptLibrary) -> list[Message]:
+    capabilities = task.model.capabilities
+    style = {"native": "native", "text": "text", "json_schema": capabilities.tool_prompt}[capabilities.tool_mode]
+    shown = [
+        {
+            "name": tool.name,
+            "description": _first_line(tool.description) if style == "signature" else tool.description,
+            "arguments": ", ".join(tool.parameters.get("properties") or ()),
+            "schema": json.dumps(tool.parameters, ensure_ascii=False),
+        }
+        for tool in tools
+    ]
+    return with_instructions(_visible(task), prompts.render(f"agents/react_{style}", tools=shown))
+
+
+def _first_line(text: str) -> str:
+    """Return the first sentence or line: a signature prompt has to stay under some 550 tokens."""
+    return text.strip().partition("\n")[0].partition(". ")[0].removesuffix(".")[:160] + "."
