@@ -67,7 +67,7 @@ class LlamaCpp:
         return {"repeat_penalty": 1.0} if self.engine == "llama-cpp-python" else {}
 
     def _llama_server(self, name: str, model: LocalModel, options: EngineOptions) -> Launch:
-        slots, threads = options.slots, str(threads_of(options))
+        slots, threads = options.slots, str(threads_of(model, options))
         return _command(
             "LLAMA_API_KEY",
             (self.binary, "--model", str(model.path), "--alias", name, "--host", "127.0.0.1", "--port", "{port}"),
@@ -78,7 +78,7 @@ class LlamaCpp:
 
     def _llama_cpp_python(self, name: str, model: LocalModel, options: EngineOptions) -> Launch:
         """One request at a time; without `interrupt_requests=false` a new one would cut the running one off."""
-        threads = str(threads_of(options))
+        threads = str(threads_of(model, options))
         launch = _command(
             "API_KEY",
             (self.python, "-m", "llama_cpp.server", "--model", str(model.path), "--model_alias", name),
@@ -96,9 +96,14 @@ def context_of(model: LocalModel, options: EngineOptions) -> int:
     return min(options.context, trained or options.context)
 
 
-def threads_of(options: EngineOptions) -> int:
-    """Return the configured threads, or one per core."""
-    return options.threads or os.cpu_count() or 1
+def threads_of(model: LocalModel, options: EngineOptions) -> int:
+    """Return the configured threads, or one per core but one for the API where there are enough.
+
+    The bundled model gets one: with two, each token waits for both threads, and on a busy two-core machine that makes
+    it 300 instead of 1,800 tokens a second (on an idle one 2,300).
+    """
+    cores = os.cpu_count() or 1
+    return options.threads or (1 if model.is_bundled else cores - 1 if cores > 3 else cores)
 
 
 def _xllamacpp(name: str, model: LocalModel, options: EngineOptions) -> Launch:
@@ -109,7 +114,7 @@ def _xllamacpp(name: str, model: LocalModel, options: EngineOptions) -> Launch:
             "--alias", name,
             "--slots", str(options.slots),
             "--context", str(context_of(model, options)),
-            "--threads", str(threads_of(options)),
+            "--threads", str(threads_of(model, options)),
             "--prompt-cache-mb", str(_prompt_cache(model)),
         )
     )  # fmt: skip
