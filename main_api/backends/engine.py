@@ -9,6 +9,7 @@ How many engines may be loaded together is the pool's business (`engine_pool.py`
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,14 +88,17 @@ class EngineStatus:
 
 
 class Engine:
-    """The supervisor of one model's child process."""
+    """The supervisor of one model's child process. `freed` is called whenever its memory is free again."""
 
-    def __init__(self, spec: EngineSpec, options: EngineOptions, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, spec: EngineSpec, options: EngineOptions, session: aiohttp.ClientSession, freed: Callable[[], None]
+    ) -> None:
         self.spec = spec
         self.active = 0
         self.last_used = time.monotonic()
         self._options = options
         self._session = session
+        self._freed = freed
         self._log_file = options.log_dir / f"{_file_name(spec.model)}.log"
         self._process: EngineProcess | None = None
         self._client: OpenAICompatibleBackend | None = None
@@ -165,6 +169,7 @@ class Engine:
         if self._watcher is not None:
             await self._watcher
         self._state, self._loaded_since = "stopped", None
+        self._freed()
         _log.info("engine unloaded", model=self.spec.model)
 
     async def cap_log(self) -> None:
@@ -188,6 +193,7 @@ class Engine:
             ) from error
         except BaseException:
             self._state = "stopped"
+            self._freed()
             raise
         return self._run(process)
 
@@ -227,6 +233,7 @@ class Engine:
         wait = 0.0 if doublings < 0 else min(self._options.backoff_s * 2**doublings, self._options.longest_backoff_s)
         self._retry_at = time.monotonic() + wait
         self._state = "backing_off" if wait else "stopped"
+        self._freed()
         _log.error("engine failed", model=self.spec.model, reason=reason, retry_after=wait)
 
 

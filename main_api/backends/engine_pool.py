@@ -64,7 +64,7 @@ class EnginePool:
         """Unload `model` if it is loaded and idle; tell whether it is out of memory now."""
         engine = self._engines.get(model)
         if engine is not None and not engine.active:
-            await self._unload(engine)
+            await engine.unload()
         return engine is None or not engine.in_memory
 
     async def aclose(self) -> None:
@@ -93,30 +93,30 @@ class EnginePool:
         return engine
 
     async def _try_admit(self, spec: EngineSpec) -> Engine | None:
-        engine = self._engines.get(spec.model)
-        if engine is not None and engine.spec != spec and not engine.active:
-            await self._unload(engine)  # its file was replaced
-            engine = self._engines[spec.model] = Engine(spec, self.options, self._session)
-        if engine is None:
-            engine = self._engines[spec.model] = Engine(spec, self.options, self._session)
-        if engine.state == "stopping":
-            return None
-        while not (engine.active or engine.in_memory) and self._occupied() >= self.options.max_loaded:
+        """Make room if that is possible; looks at everything anew after each wait."""
+        while True:
+            engine = self._engines.setdefault(spec.model, self._new(spec))
+            if engine.state == "stopping":
+                return None
+            if engine.spec != spec and not engine.active:  # its file was replaced
+                if engine.in_memory:
+                    await engine.unload()
+                else:
+                    self._engines[spec.model] = self._new(spec)
+                continue
+            if engine.active or engine.in_memory or self._occupied() < self.options.max_loaded:
+                engine.active += 1
+                return engine
             idle = [other for other in self._engines.values() if not other.active and other.state == "ready"]
             if not idle:
                 return None
-            await self._unload(min(idle, key=lambda other: other.last_used))
-        engine.active += 1
-        return engine
+            await min(idle, key=lambda other: other.last_used).unload()
 
     def _occupied(self) -> int:
         return sum(1 for engine in self._engines.values() if engine.active or engine.in_memory)
 
-    async def _unload(self, engine: Engine) -> None:
-        try:
-            await engine.unload()
-        finally:
-            self._notify()
+    def _new(self, spec: EngineSpec) -> Engine:
+        return Engine(spec, self.options, self._session, self._notify)
 
     async def _keep_house(self) -> None:
         pause = min(15.0, max(0.05, self.options.idle_unload_s / 4))
@@ -126,7 +126,7 @@ class EnginePool:
                 if engine.state != "ready":
                     continue
                 if not engine.active and time.monotonic() - engine.last_used >= self.options.idle_unload_s:
-                    await self._unload(engine)
+                    await engine.unload()
                 else:
                     await engine.cap_log()
 
