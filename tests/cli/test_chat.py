@@ -1,13 +1,8 @@
 """`twinport chat` against a small server with our wire format: one-shot, conversation, logins, sessions, Ctrl-C."""
 
 import json
-import os
-import pty
-import select
 import stat
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +11,7 @@ from typer.testing import CliRunner, Result
 
 from cli.app import app
 from tests.cli.conftest import PASSWORD, FakeApi
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cli.pseudo_terminal import Terminal
 
 
 def text(content: str) -> dict[str, Any]:
@@ -146,57 +140,14 @@ def test_sessions_are_listed(api: FakeApi) -> None:
     assert [line.split() for line in lines] == [["ses_aa11", "4", "Sums"], ["ses_bb22", "2"]]
 
 
-IN_A_TERMINAL = """
-import fcntl, runpy, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that typing Ctrl-C sends SIGINT
-runpy.run_module("cli", run_name="__main__")
-"""
-
-
-class Terminal:
-    """`twinport chat` in a pseudo-terminal."""
-
-    def __init__(self, api: FakeApi, home: Path, *arguments: str, key: str | None = "key-1") -> None:
-        self._master, slave = pty.openpty()
-        environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "TWINPORT_URL": api.url}
-        environment |= {"TWINPORT_API_KEY": key} if key else {}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", IN_A_TERMINAL, "chat", *arguments],
-            cwd=ROOT,
-            env={**environment, "TERM": "dumb", "NO_COLOR": "1"},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self._unread = ""
-
-    def type(self, line: str) -> None:
-        os.write(self._master, line.encode())
-
-    def until(self, wanted: str) -> str:
-        end = time.monotonic() + 15
-        while wanted not in self._unread:
-            ready, _, _ = select.select([self._master], [], [], max(0, end - time.monotonic()))
-            if not ready:
-                raise AssertionError(f"no {wanted!r} in {self._unread!r}")
-            self._unread += os.read(self._master, 4096).decode()
-        seen, _, self._unread = self._unread.partition(wanted)
-        return seen + wanted
-
-    def leave(self) -> int:
-        self.type("/quit\n")
-        try:
-            return self.process.wait(15)
-        finally:
-            self.process.kill()
-            os.close(self._master)
+def terminal_with(api: FakeApi, home: Path, *, key: str | None = "key-1") -> Terminal:
+    variables = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "TWINPORT_URL": api.url}
+    return Terminal("chat", **variables, **({"TWINPORT_API_KEY": key} if key else {}))
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_program(api: FakeApi, home: Path) -> None:
     api.chunks, api.endless = [text("On and on")], True
-    terminal = Terminal(api, home)
+    terminal = terminal_with(api, home)
     terminal.until("> ")
     terminal.type("go\n")
     terminal.until("On and on")
@@ -206,13 +157,13 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(api: FakeApi, home: Path) -
     api.endless, api.chunks = False, [text("Again")]
     terminal.type("once more\n")
     terminal.until("Again")
-    assert terminal.leave() == 0
+    assert terminal.leave("/quit") == 0
     assert api.disconnects == 1
 
 
 def test_a_conversation_logs_in_once_and_keeps_its_session(api: FakeApi, home: Path) -> None:
     api.chunks = [text("Hello")]
-    terminal = Terminal(api, home, key=None)
+    terminal = terminal_with(api, home, key=None)
     terminal.until("> ")
     terminal.type("hi\n")
     terminal.until("name: ")
@@ -224,16 +175,16 @@ def test_a_conversation_logs_in_once_and_keeps_its_session(api: FakeApi, home: P
     terminal.type("and now?\n")
     terminal.until("Hello")
     terminal.until("> ")
-    assert terminal.leave() == 0
+    assert terminal.leave("/quit") == 0
     assert [body.get("session_id") for body in api.seen] == [None, "ses_aa11"]
 
 
 def test_a_session_is_opened_by_the_beginning_of_its_id(api: FakeApi, home: Path) -> None:
-    terminal = Terminal(api, home)
+    terminal = terminal_with(api, home)
     terminal.until("> ")
     terminal.type("/open ses_a\n")
     assert "> 2 + 2?" in terminal.until("4.")
     terminal.type("/open nonsense\n")
     terminal.until("There is no such session.")
     terminal.until("> ")
-    assert terminal.leave() == 0
+    assert terminal.leave("/quit") == 0
