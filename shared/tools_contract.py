@@ -23,7 +23,10 @@ class _Answer(BaseModel):
 
 
 class ToolDefinition(_Answer):
-    """One tool as a model sees it. `parameters` is a JSON Schema (2020-12) of type `object`."""
+    """One tool as a model sees it. `parameters` is a JSON Schema (2020-12) of type `object`.
+
+    One that is not `available` is refused with 503, the `unavailable_code` (`sandbox_unavailable`, say) and the reason.
+    """
 
     name: str
     description: str
@@ -31,6 +34,7 @@ class ToolDefinition(_Answer):
     aliases: tuple[str, ...] = ()
     available: bool = True
     unavailable_reason: str | None = None
+    unavailable_code: str | None = None
 
 
 class ToolList(_Answer):

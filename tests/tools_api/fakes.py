@@ -30,6 +30,7 @@ class FakeTool:
     aliases: tuple[str, ...] = ()
     available: bool = True
     unavailable_reason: str | None = None
+    unavailable_code: str | None = None
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
 
     @property
@@ -41,6 +42,7 @@ class FakeTool:
             aliases=self.aliases,
             available=self.available,
             unavailable_reason=self.unavailable_reason,
+            unavailable_code=self.unavailable_code,
         )
 
     async def run(self, call: ToolCall) -> ToolOutput:

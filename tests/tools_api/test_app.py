@@ -143,14 +143,16 @@ async def test_wrong_arguments_are_a_result_that_the_model_reads(serve: Serve) -
 
 
 async def test_unknown_and_unavailable_tools(serve: Serve) -> None:
-    off = FakeTool(name="off", available=False, unavailable_reason="sandbox_unavailable")
+    off = FakeTool(
+        name="off", available=False, unavailable_reason="no bubblewrap", unavailable_code="sandbox_unavailable"
+    )
     async with serve(off) as served:
         unknown, unknown_body = await served.invoke("none")
         unavailable, unavailable_body = await served.invoke("off", arguments={"text": "a"})
 
     assert (unknown, unknown_body["error"]["code"]) == (404, "not_found")
-    assert (unavailable, unavailable_body["error"]["code"]) == (503, "tool_unavailable")
-    assert unavailable_body["error"]["details"] == {"reason": "sandbox_unavailable"}
+    assert (unavailable, unavailable_body["error"]["code"]) == (503, "sandbox_unavailable")
+    assert unavailable_body["error"]["details"] == {"reason": "no bubblewrap"}
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/v1/tools", 405)])

@@ -27,7 +27,7 @@ def problem_with(arguments: JsonObject, validator: Draft202012Validator) -> str 
     return f"{_shortened(_sentence(error))} {_expected(validator)}"
 
 
-def _sentence(error: ValidationError) -> str:  # noqa: PLR0911 -- one sentence for each rule
+def _sentence(error: ValidationError) -> str:
     rule: Any = error.validator
     wanted: Any = error.validator_value
     argument = ".".join(str(step) for step in error.absolute_path)

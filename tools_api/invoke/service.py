@@ -42,9 +42,15 @@ class ArtifactSink(Protocol):
 
 
 class ToolUnavailable(Unavailable):
-    """The tool exists and cannot run on this machine now; `details.reason` says why."""
+    """The tool exists and cannot run on this machine now; the tool names the code and the reason."""
 
     code = "tool_unavailable"
+
+    def __init__(self, definition: ToolDefinition) -> None:
+        reason = definition.unavailable_reason or "it is off"
+        super().__init__(f"The tool {definition.name} is not available: {reason}", details={"reason": reason})
+        if definition.unavailable_code:
+            self.code = definition.unavailable_code  # pyright: ignore[reportAttributeAccessIssue] -- per tool, not class
 
 
 @dataclass(slots=True)
@@ -98,8 +104,7 @@ class Invoker:
         registered = self._registry.find(name)
         definition = registered.tool.definition
         if not definition.available:
-            reason = definition.unavailable_reason or "It is off."
-            raise ToolUnavailable(f"The tool {definition.name} is not available: {reason}", details={"reason": reason})
+            raise ToolUnavailable(definition)
         if (problem := problem_with(request.arguments, registered.validator)) is not None:
             _CALLS.labels(definition.name, "invalid_arguments").inc()
             return failed("invalid_arguments", problem)
