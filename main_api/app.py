@@ -21,7 +21,6 @@ from main_api.backends.engine_pool import EnginePool
 from main_api.backends.litellm_backend import LitellmBackend
 from main_api.backends.local import LocalBackend
 from main_api.backends.local_launch import LlamaCpp
-from main_api.backends.mlx import MlxBackend
 from main_api.backends.ollama import OllamaBackend
 from main_api.backends.openai_compatible import OpenAICompatibleBackend, OpenAICompatibleOptions
 from main_api.backends.prompt_log import PromptLog
@@ -127,7 +126,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     stack.push_async_callback(limits.aclose)
     auth = AuthService(db, options=_auth_options(settings), limits=limits)
     stack.push_async_callback(auth.aclose)
-    usage = UsageRecorder(db, folder=settings.data_dir / "usage")
+    usage = UsageRecorder(db, folder=settings.data_dir / "usage", touch_keys=auth.keys.touch)
     await usage.start()
     stack.push_async_callback(usage.aclose)
     sessions = await stack.enter_async_context(open_sessions(SessionOptions(folder=settings.data_dir / "sessions")))
@@ -226,7 +225,6 @@ def _backends(settings: Settings, engines: EnginePool, http: aiohttp.ClientSessi
             keep_alive=settings.ollama_keep_alive,
         ),
         "local": LocalBackend(models_dir=models_dir, engines=engines, llamacpp=llamacpp),
-        "mlx": MlxBackend(models_dir=models_dir / "mlx", engines=engines),
     }
 
 

@@ -12,6 +12,10 @@ from shared.request_id import current_request_id
 Logger = structlog.typing.FilteringBoundLogger
 
 
+_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+"""Without the values of local variables: credentials and prompts are among them."""
+
+
 def configure_logging(*, service: str, level: str) -> None:
     """Route structlog and the standard library's loggers to one JSON stream; `service` names the process."""
 
@@ -24,7 +28,7 @@ def configure_logging(*, service: str, level: str) -> None:
         stamp,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        structlog.processors.ExceptionRenderer(_TRACEBACKS),
     ]
     numeric_level = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(

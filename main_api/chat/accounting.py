@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from main_api.auth.principal import Principal
 from main_api.events import Usage
-from main_api.usage.service import UsageRecord, UsageRecorder
+from main_api.usage.record import UsageRecord
+from main_api.usage.service import UsageRecorder
 from shared.errors import ClientDisconnected, TwinportError
 
 

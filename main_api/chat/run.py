@@ -7,8 +7,9 @@ is handed out, and the usage is recorded once.
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 
+from main_api.agents.clock import closing
 from main_api.agents.collect import Collected
 from main_api.agents.protocol import Agent, Task
 from main_api.chat.accounting import Accounting
@@ -54,7 +55,7 @@ class ChatRun:
             answer = Collected()
             stack.push_async_callback(self._keep, answer)
             entry = stack.enter_context(self._accounting.run())
-            events = await stack.enter_async_context(aclosing(self._agent.run(task)))
+            events = await stack.enter_async_context(closing(self._agent.run(task)))
             async for event in events:
                 answer.add(event)
                 entry.reported(answer.usage)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from main_api.dialects.disconnect import cancel_on_disconnect
-from shared.errors import TwinportError, Unavailable
+from shared.errors import ClientDisconnected, TwinportError, Unavailable
 from shared.logging import get_logger
 
 HEARTBEAT_S = 15.0
@@ -45,9 +45,14 @@ class EventStreamResponse(Response):
         self._make_headers = headers
         self._render_failure = render_failure
         self._last_write = 0.0
+        self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await cancel_on_disconnect(receive, self._pump(send))
+        try:
+            await cancel_on_disconnect(receive, self._pump(send))
+        except ClientDisconnected:
+            if not self._started:
+                raise
 
     async def _pump(self, send: Send) -> None:
         async with aclosing(self._frames) as frames:
@@ -84,6 +89,7 @@ class EventStreamResponse(Response):
         }
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
+        self._started = True
 
     async def _write(self, send: Send, frame: bytes, *, timeout_s: float = WRITE_TIMEOUT_S) -> None:
         async with asyncio.timeout(timeout_s):
