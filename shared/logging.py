@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line on stderr, with the request id, from our code and from libraries alike."""
 
+import json
 import logging
 import sys
 from typing import Any
@@ -56,4 +57,7 @@ def get_logger(name: str) -> Logger:
 
 
 def _dumps(event: Any, **_: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:  # half a surrogate pair, a huge integer: a log line must not fail what it tells of
+        return json.dumps(event, default=str, skipkeys=True).encode()

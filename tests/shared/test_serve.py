@@ -1,0 +1,38 @@
+"""Binding, before anything else is started."""
+
+import socket
+
+import pytest
+
+from shared.serve import CannotListen, bind
+
+
+def test_port_zero_finds_a_free_one() -> None:
+    with bind("127.0.0.1", 0, variable="TOOLS_PORT") as listener:
+        assert listener.getsockname()[1] > 0
+
+
+def test_a_taken_port_names_the_setting_to_change() -> None:
+    with bind("127.0.0.1", 0, variable="TOOLS_PORT") as first:
+        port = first.getsockname()[1]
+        with pytest.raises(CannotListen, match=rf"Port {port} .* taken .* TOOLS_PORT"):
+            bind("127.0.0.1", port, variable="TOOLS_PORT")
+
+
+def test_an_address_of_another_machine_is_one_sentence() -> None:
+    with pytest.raises(CannotListen, match=r"^Cannot listen on 192\.0\.2\.1:0 .* HOST"):
+        bind("192.0.2.1", 0, variable="TOOLS_PORT")
+
+
+def test_a_name_that_nobody_knows_is_one_sentence() -> None:
+    with pytest.raises(CannotListen, match="HOST"):
+        bind("no-such-host.invalid", 0, variable="TOOLS_PORT")
+
+
+def test_ipv6_is_bound_as_such() -> None:
+    try:
+        listener = bind("::1", 0, variable="TOOLS_PORT")
+    except CannotListen:
+        pytest.skip("this machine has no IPv6 loopback")
+    with listener:
+        assert listener.family is socket.AF_INET6
