@@ -1,21 +1,27 @@
 """The official OpenAI SDK against our front door, on the bundled model."""
 
 import openai
+import orjson
 import pytest
 from openai import OpenAI
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import (
+    ChatCompletionMessageParam,
+    ChatCompletionMessageToolCallParam,
+    ChatCompletionToolParam,
+)
 
 from tests.e2e.servers import Twinport
 
 pytestmark = pytest.mark.slow
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello!"}]
-WEATHER = {
+COMPUTE: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Calculate 12 * 7"}]
+CALCULATOR: ChatCompletionToolParam = {
     "type": "function",
     "function": {
-        "name": "get_weather",
-        "description": "Get the weather of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        "name": "calculator",
+        "description": "Calculate a mathematical expression",
+        "parameters": {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]},
     },
 }
 
@@ -69,43 +75,48 @@ def test_usage_in_the_stream_when_asked_for(client: OpenAI) -> None:
 def test_client_side_tools(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="auto",
-        messages=[{"role": "user", "content": "What is the weather in Oslo?"}],
-        tools=[WEATHER],  # type: ignore[list-item]
+        messages=COMPUTE,
+        tools=[CALCULATOR],
         tool_choice="required",
     )
     calls = answer.choices[0].message.tool_calls
     assert answer.choices[0].finish_reason == "tool_calls"
     assert calls
     assert calls[0].type == "function"
-    assert calls[0].function.name == "get_weather"
+    assert calls[0].function.name == "calculator"
+    assert orjson.loads(calls[0].function.arguments) == {"expression": "12 * 7"}
 
 
 def test_client_side_tools_streamed(client: OpenAI) -> None:
     stream = client.chat.completions.create(
         model="auto",
-        messages=[{"role": "user", "content": "What is the weather in Oslo?"}],
-        tools=[WEATHER],  # type: ignore[list-item]
+        messages=COMPUTE,
+        tools=[CALCULATOR],
         tool_choice="required",
         stream=True,
     )
     deltas = [c.choices[0].delta.tool_calls for c in stream if c.choices and c.choices[0].delta.tool_calls]
     assert deltas[0][0].function is not None
-    assert deltas[0][0].function.name == "get_weather"
+    assert deltas[0][0].function.name == "calculator"
     assert deltas[0][0].id
 
 
 def test_a_tool_result_is_answered(client: OpenAI) -> None:
-    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}
+    call: ChatCompletionMessageToolCallParam = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "calculator", "arguments": '{"expression": "12 * 7"}'},
+    }
     answer = client.chat.completions.create(
         model="auto",
         messages=[
-            {"role": "user", "content": "What is the weather in Oslo?"},
-            {"role": "assistant", "tool_calls": [call]},  # type: ignore[list-item]
-            {"role": "tool", "tool_call_id": "call_1", "content": "Sunny, 21 degrees"},
+            *COMPUTE,
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "84"},
         ],
-        tools=[WEATHER],  # type: ignore[list-item]
+        tools=[CALCULATOR],
     )
-    assert answer.choices[0].message.content
+    assert "84" in (answer.choices[0].message.content or "")
 
 
 def test_json_schema(client: OpenAI) -> None:
@@ -189,7 +200,7 @@ def test_models(client: OpenAI) -> None:
 )
 def test_bad_input_names_the_field(program: OpenAI, fields: dict[str, object], param: str) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        program.chat.completions.create(model="auto", **({"messages": HELLO} | fields))  # type: ignore[call-overload]
+        program.chat.completions.create(model="auto", messages=HELLO, extra_body=fields)
     assert caught.value.param == param
     assert caught.value.type == "invalid_request_error"
     assert caught.value.request_id
