@@ -1,0 +1,106 @@
+"""What one call has used, and its form as a line of the journal. Nothing here touches disk or database."""
+
+import secrets
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
+
+_BIGINT = 2**63 - 1
+_Count = Annotated[int, Field(ge=0, le=_BIGINT)]
+
+
+def new_id() -> str:
+    """Return a unique id of 32 hex digits that sorts by time, so that inserting stays cheap in a large table."""
+    return f"{time.time_ns():016x}{secrets.token_hex(8)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """One call to a model. `user_id` 0 is the service key. `status` is the HTTP status, 499 when the client left.
+
+    `partial` says that the answer broke off; the tokens so far are counted all the same. `at` is in seconds since the
+    epoch. The `id` makes recording idempotent.
+    """
+
+    user_id: int
+    key_id: int | None = None
+    model: str
+    agent: str = "chat"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    partial: bool = False
+    status: int = 200
+    latency_ms: int = 0
+    at: float = field(default_factory=time.time)
+    id: str = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTotals:
+    """The sum of a user's calls to one model."""
+
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """A record as the database takes it: `parse_line` lets nothing through that an insert could choke on."""
+
+    id: Annotated[str, Field(min_length=1, max_length=32, pattern="^[0-9a-zA-Z-]+$")]
+    at: AwareDatetime
+    user_id: _Count
+    key_id: _Count | None
+    model: Annotated[str, Field(max_length=200, pattern="^[^\\x00]*$")]
+    agent: Annotated[str, Field(max_length=64, pattern="^[^\\x00]*$")]
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    partial: bool
+    status: Annotated[int, Field(ge=0, le=999)]
+    latency_ms: _Count
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of the table."""
+        return asdict(self)
+
+
+_LINES: TypeAdapter[JournalLine] = TypeAdapter(JournalLine)
+
+
+def to_line(record: UsageRecord) -> bytes:
+    """Return the record as one line of JSON; never raises for what a client put into a name."""
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # half a surrogate pair, or a number beyond 64 bits
+        values = {name: _plain(getattr(record, name)) for name in UsageRecord.__slots__}
+        return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def parse_line(line: bytes) -> JournalLine | None:
+    """Return a line of the journal, or None for one that is torn or that no database would take."""
+    try:
+        values: dict[str, Any] = orjson.loads(line)
+        values["model"] = _storable(values["model"], 200)
+        values["agent"] = _storable(values["agent"], 64)
+        for name in ("prompt_tokens", "completion_tokens", "latency_ms"):
+            values[name] = max(0, values[name])  # some providers count wrong; never let it become a refund
+        return _LINES.validate_python(values)
+    except (orjson.JSONDecodeError, ValidationError, KeyError, TypeError):
+        return None
+
+
+def _storable(name: str, length: int) -> str:
+    return name.replace("\0", "")[:length]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(0, min(value, _BIGINT))
+    return value

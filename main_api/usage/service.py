@@ -1,0 +1,130 @@
+"""`UsageRecorder`: notes what each call used, without making the call wait, and loses nothing when the process dies.
+
+A record goes into the journal at once and into the database in batches. A segment of the journal is removed after its
+lines are committed; after a crash in between they are inserted again, which changes nothing, since each has an id.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from main_api.db import Database
+from main_api.usage import store
+from main_api.usage.journal import Journal
+from main_api.usage.record import JournalLine, UsageRecord, UsageTotals, parse_line, to_line
+from shared.errors import TwinportError
+from shared.logging import get_logger
+
+_log = get_logger("usage")
+
+_BATCH: Final = 500
+
+TouchKeys = Callable[[AsyncSession, Mapping[int, datetime]], Awaitable[None]]
+"""Note when API keys were last used, in the session given. `AuthService.keys.touch` is one."""
+
+
+class UsageRecorder:
+    """Records usage in `folder` first and in the database every `interval_s` seconds.
+
+    Enter the lifespan with `start` and leave it with `aclose`, which writes everything down. `record` works before,
+    between and after: what it took is found by the next start.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        folder: Path,
+        touch_keys: TouchKeys | None = None,
+        interval_s: float = 1.0,
+    ) -> None:
+        self._db = db
+        self._folder = folder
+        self._journal = Journal(folder)
+        self._touch_keys = touch_keys
+        self._interval_s = interval_s
+        self._flushing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def record(self, record: UsageRecord) -> None:
+        """Note one call. Never waits, never raises for a full disk; costs a few microseconds."""
+        self._journal.append(to_line(record))
+
+    async def start(self) -> None:
+        """Begin to move records into the database, with those that an earlier process left first."""
+        self._task = asyncio.create_task(self._run(), name="usage")
+
+    async def aclose(self) -> None:
+        """Stop, and write down what there is; records that the database does not take stay in the journal."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        with contextlib.suppress(TwinportError, SQLAlchemyError, OSError):
+            await self.flush()
+        self._journal.close()
+
+    async def flush(self) -> None:
+        """Move every record that was taken so far into the database. Raises `Unavailable` or `StorageFull`."""
+        async with self._flushing:
+            self._journal.rotate()
+            for segment in await asyncio.to_thread(lambda: list(self._journal.leftovers())):
+                await self._retire(segment)
+
+    async def totals(self, user_id: int) -> list[UsageTotals]:
+        """Return the sums of a user by model, as far as they are in the database."""
+        async with self._db.session() as db:
+            return await store.totals(db, user_id)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self.flush()
+                failures = 0
+            except (TwinportError, SQLAlchemyError, OSError) as error:  # the records are safe in the journal
+                failures += 1
+                _log.error("usage waits for the database", kind=type(error).__name__, failures=failures)
+            await asyncio.sleep(min(60.0, self._interval_s * 2 ** min(failures, 6)))
+
+    async def _retire(self, segment: Path) -> None:
+        """Insert the lines of a segment, then remove it."""
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker; it inserted the same lines
+            with segment.open("rb") as file:
+                while lines := await asyncio.to_thread(lambda: list(islice(file, _BATCH))):
+                    await self._insert(lines)
+            await asyncio.to_thread(segment.unlink)
+
+    async def _insert(self, lines: list[bytes]) -> None:
+        records = list(_parsed(lines))
+        if not records:
+            return
+        async with self._db.transaction() as db:
+            await store.insert(db, records)
+            if self._touch_keys is not None:
+                await self._touch_keys(db, _last_used(records))
+
+
+def _last_used(records: list[JournalLine]) -> dict[int, datetime]:
+    last_used: dict[int, datetime] = {}
+    for record in records:
+        if record.key_id is not None:
+            last_used[record.key_id] = max(record.at, last_used.get(record.key_id, record.at))
+    return last_used
+
+
+def _parsed(lines: list[bytes]) -> Iterator[JournalLine]:
+    for line in lines:
+        record = parse_line(line)
+        if record is not None:
+            yield record
+        elif line.strip():
+            _log.error("usage line cannot be read", line=line[:300].decode("utf-8", "replace"))
