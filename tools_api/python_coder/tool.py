@@ -1,0 +1,158 @@
+"""The tool `python_coder`: runs a model's Python in the sandbox and keeps nothing but a workspace's files."""
+
+import asyncio
+import mimetypes
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from shared.tools_contract import Receipt, ToolDefinition, ToolError
+from tools_api.invoke.tool import OutputFile, ToolCall, ToolOutput
+from tools_api.python_coder.answer import as_data, as_text, error_of, read_answer
+from tools_api.sandbox import Job, Limits, Outcome, ReadOnlyTree, Sandbox, SandboxFile
+from tools_api.sandbox.collector import read_inputs, write_outputs
+from tools_api.sandbox.packages import installed_names
+
+_SCRIPT = ReadOnlyTree(Path(__file__).parent / "inside", "/opt/python_coder")
+_PACKAGES = "/opt/packages"
+_MARGIN_S = 0.7
+"""What a stopped run takes to hand over its files, before the boundary cuts the call off."""
+_ENV = {
+    "MPLBACKEND": "Agg",
+    "MPLCONFIGDIR": "/tmp/.matplotlib",  # noqa: S108 - the sandbox's own
+    "OPENBLAS_NUM_THREADS": "1",  # each thread reserves address space that RLIMIT_AS counts
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": _PACKAGES,  # for interpreters that the code starts itself
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_MEDIA_TYPES = mimetypes.MimeTypes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonCoderOptions:
+    """`packages` is a folder made by `tools_api.sandbox.packages`; without one there is the standard library only."""
+
+    packages: Path | None = None
+    timeout_s: float = 30.0
+    """When the call does not say; the sandbox's `wall_s` is the most that it may ask for."""
+    max_code_chars: int = 100_000
+    max_inputs: int = 100
+    workspace_bytes: int = 128 * 1024 * 1024
+    """What a named workspace may hold between calls."""
+
+
+class PythonCoder:
+    """Runs code through a `Sandbox` that someone else starts and closes."""
+
+    def __init__(self, sandbox: Sandbox, options: PythonCoderOptions) -> None:
+        self._sandbox = sandbox
+        self._options = options
+        self._installed = installed_names(options.packages)
+        packages = [ReadOnlyTree(options.packages, _PACKAGES)] if options.packages and self._installed else []
+        self._trees = (_SCRIPT, *packages)
+
+    @property
+    def definition(self) -> ToolDefinition:
+        report = self._sandbox.report
+        return ToolDefinition(
+            name="python_coder",
+            description=_description(self._sandbox.limits, report.python or "3", self._installed),
+            parameters={
+                "type": "object",
+                "properties": {
+                    "code": {
+                        "type": "string",
+                        "minLength": 1,
+                        "maxLength": self._options.max_code_chars,
+                        "description": "The Python code. Print what you want to see.",
+                    },
+                    "timeout": {
+                        "type": "number",
+                        "exclusiveMinimum": 0,
+                        "maximum": self._sandbox.limits.wall_s,
+                        "description": f"Seconds after which it is stopped; {self._options.timeout_s:g} if left out.",
+                    },
+                },
+                "required": ["code"],
+                "additionalProperties": False,
+            },
+            aliases=("python_repl",),
+            available=report.available,
+            unavailable_reason=report.reason,
+            unavailable_code="sandbox_unavailable",
+        )
+
+    async def run(self, call: ToolCall) -> ToolOutput:
+        """Run the code. Raises `SandboxUnavailable`, `SandboxBusy`; what the code does wrong is an output."""
+        try:
+            code = str(call.arguments["code"]).encode()
+        except UnicodeEncodeError:
+            return ToolOutput(error=ToolError(type="invalid_arguments", message="The code is not valid Unicode."))
+        limits = self._limits(call)
+        inputs, left_out = await asyncio.to_thread(
+            read_inputs, call.workspace, max_files=self._options.max_inputs, max_bytes=limits.input_bytes
+        )
+        job = Job(
+            script=f"{_SCRIPT.target}/run_code.py",
+            payload=code,
+            files=inputs,
+            trees=self._trees,
+            env=_ENV,
+            limits=limits,
+        )
+        outcome = await self._sandbox.run(job, within_s=max(0.1, call.timeout_s - _MARGIN_S))
+        notes = [f"left out of the run, too many or too large: {', '.join(left_out)}"] if left_out else []
+        unkept = await asyncio.to_thread(self._keep, call.workspace, inputs, outcome.files)
+        notes += (
+            [f"returned but not kept for the next call, the workspace is full: {', '.join(unkept)}"] if unkept else []
+        )
+        return _output(outcome, limits, tuple(notes))
+
+    def _limits(self, call: ToolCall) -> Limits:
+        asked = float(call.arguments.get("timeout", self._options.timeout_s))
+        most = self._sandbox.limits
+        return replace(most, wall_s=min(asked, most.wall_s, max(0.1, call.timeout_s - _MARGIN_S)))
+
+    def _keep(self, workspace: Path, inputs: tuple[SandboxFile, ...], files: tuple[SandboxFile, ...]) -> list[str]:
+        """Put the files beside those that were there, for the next call; return those that did not fit."""
+        room = self._options.workspace_bytes - sum(len(file.content) for file in inputs)
+        kept: list[SandboxFile] = []
+        for file in files:
+            if len(file.content) <= room:
+                kept.append(file)
+                room -= len(file.content)
+        write_outputs(workspace, kept)
+        return [file.name for file in files if file not in kept]
+
+
+def _output(outcome: Outcome, limits: Limits, notes: tuple[str, ...]) -> ToolOutput:
+    answer = read_answer(outcome)
+    sizes = {file.name: len(file.content) for file in outcome.files}
+    return ToolOutput(
+        content=as_text(answer, limits, sizes, notes),
+        data=as_data(answer, sizes),
+        files=tuple(OutputFile(name=f.name, media_type=_media_type(f.name), content=f.content) for f in outcome.files),
+        error=error_of(answer, limits),
+        receipt=Receipt(
+            wall_s=outcome.wall_s,
+            cpu_s=outcome.cpu_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            bytes_out=outcome.bytes_out,
+            denied=answer.denied,
+        ),
+    )
+
+
+def _media_type(name: str) -> str:
+    return _MEDIA_TYPES.guess_type(name)[0] or "application/octet-stream"
+
+
+def _description(limits: Limits, version: str, installed: tuple[str, ...]) -> str:
+    packages = f"{', '.join(installed)} and the standard library" if installed else "Only the standard library"
+    return (
+        f"Run Python {version} code in a fresh, isolated sandbox. You get what it prints, the value of its last "
+        f"expression, its traceback, and every file that it writes into the current folder. {packages} can be "
+        "imported; nothing can be installed and there is no network. "
+        + ("Just draw with matplotlib: figures are returned as PNG without being saved. " if installed else "")
+        + "Variables do not survive the call; files of the same workspace do, and are in the current folder. "
+        f"Limits: {limits.wall_s:g} s, {limits.memory_bytes >> 20} MB of memory."
+    )

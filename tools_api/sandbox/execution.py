@@ -1,0 +1,224 @@
+"""One sandbox process from start to end: feed it, drain it, watch it, and leave nothing of it behind.
+
+Nothing here is believed: pipes are read up to a cap, then the run ends; time is kept outside as well as inside.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from tools_api.sandbox.cgroup import Cgroup
+from tools_api.sandbox.limits import Limits
+from tools_api.sandbox.outcome import Job, LimitName, Outcome
+from tools_api.sandbox.process_tree import kernel_uids
+from tools_api.sandbox.protocol import HELLO, Answer, BrokenAnswer, decode_answer, encode_job, max_answer_bytes
+from tools_api.sandbox.watchdog import Watchdog
+
+_PIECE = 1 << 16
+_START_TIMEOUT_S = 10.0
+_COLLECTING_S = 0.45
+"""What the supervisor gets beyond the wall time to kill the job and hand its files over."""
+
+
+class SandboxBroken(Exception):
+    """The sandbox did not come up; the message is bwrap's last line."""
+
+
+@dataclass(slots=True)
+class Pipe:
+    """What has come through one pipe, at most `limit` bytes of it."""
+
+    limit: int
+    content: bytearray = field(default_factory=bytearray)
+
+    def add(self, piece: bytes) -> bool:
+        """Keep what fits; say whether it all did."""
+        fits = len(self.content) + len(piece) <= self.limit
+        self.content += piece[: self.limit - len(self.content)]
+        return fits
+
+
+class Execution:
+    """A started sandbox that does one job."""
+
+    def __init__(self, process: asyncio.subprocess.Process, result: asyncio.StreamReader, limits: Limits) -> None:
+        self._process = process
+        self._pidfd = _pidfd(process.pid)
+        self._result = result
+        self._limits = limits
+        self._stdout = Pipe(limits.output_bytes)
+        self._stderr = Pipe(limits.output_bytes)
+        self._answer = Pipe(max_answer_bytes(limits))
+
+    async def until_ready(self) -> None:
+        """Wait until the restrictions hold. Raises `SandboxBroken` if they never do."""
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                hello = await self._result.read(len(HELLO))
+        except TimeoutError:
+            hello = b""
+        if hello == HELLO:
+            self._answer.add(hello)
+            if 0 in kernel_uids(self._process.pid):
+                raise SandboxBroken("it runs as the kernel's uid 0")
+            return
+        self.kill()
+        said = await self._process.stderr.read(_PIECE) if self._process.stderr else b""
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        raise SandboxBroken(lines[-1][:300] if lines else "it ended without a word")
+
+    async def do(self, job: Job, cgroup: Cgroup | None) -> Outcome:
+        """Run the job to its end or to its first limit."""
+        started = time.monotonic()
+        watchdog = Watchdog(self._process.pid, self._limits, cgroup)
+        limit = await self._until_done(job, watchdog)
+        self.kill()
+        if cgroup:
+            await watchdog.read()
+        return self._outcome(limit, watchdog, wall_s=time.monotonic() - started)
+
+    def kill(self) -> None:
+        """Kill bwrap; the kernel takes its whole pid namespace along.
+
+        Not by `Process.kill`, which polls, and so takes the exit status away from asyncio's child watcher.
+        """
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def gone(self) -> None:
+        """Kill bwrap and wait for its end."""
+        self.kill()
+        for reader in (self._process.stdout, self._process.stderr, self._result):
+            # asyncio learns of an exit only when the pipes are at their end; what is left in them is little
+            while reader and await reader.read(_PIECE):
+                pass
+        await self._process.wait()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    async def _until_done(self, job: Job, watchdog: Watchdog) -> LimitName | None:
+        """Race the job's end against its limits; return the limit that won."""
+        work = asyncio.ensure_future(self._talk(job))
+        watch = asyncio.ensure_future(watchdog.wait_for_breach())
+        try:
+            done, _ = await asyncio.wait(
+                {work, watch}, timeout=self._limits.wall_s + _COLLECTING_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if work in done:
+                return work.result()
+            return watch.result() if watch in done else "timeout"
+        finally:
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+
+    async def _talk(self, job: Job) -> LimitName | None:
+        """Feed the job and drain the pipes until all are closed, or one overflows."""
+        process = self._process
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise SandboxBroken("it has no pipes")
+        feeding = asyncio.ensure_future(_feed(process.stdin, encode_job(job, self._limits)))
+        draining = [
+            asyncio.ensure_future(_drain(reader, pipe))
+            for reader, pipe in (
+                (process.stdout, self._stdout),
+                (process.stderr, self._stderr),
+                (self._result, self._answer),
+            )
+        ]
+        try:
+            for finished in asyncio.as_completed(draining):
+                if not await finished:
+                    return "output"
+            return None
+        finally:
+            for task in (feeding, *draining):
+                task.cancel()
+            await asyncio.gather(feeding, *draining, return_exceptions=True)
+
+    def _outcome(self, limit: LimitName | None, watchdog: Watchdog, *, wall_s: float) -> Outcome:
+        answer = self._decoded()
+        usage = watchdog.usage
+        if limit is None and usage.killed:
+            limit = "memory"
+        cores = os.cpu_count() or 1
+        outcome = Outcome(
+            exit_code=None,
+            stdout=bytes(self._stdout.content),
+            stderr=bytes(self._stderr.content),
+            limit=limit,
+            wall_s=wall_s,
+            cpu_s=usage.cpu_s,
+            peak_memory_bytes=usage.peak_bytes,
+        )
+        if answer is not None:
+            outcome = _with_answer(outcome, answer, most_cpu_s=wall_s * cores)
+        sizes = (
+            len(outcome.stdout),
+            len(outcome.stderr),
+            len(outcome.report),
+            *(len(f.content) for f in outcome.files),
+        )
+        return replace(outcome, bytes_out=sum(sizes))
+
+    def _decoded(self) -> Answer | None:
+        try:
+            return decode_answer(bytes(self._answer.content), self._limits)
+        except BrokenAnswer:
+            return None  # the run was killed, or killed its supervisor: there is no result, and that is the result
+
+
+def _with_answer(outcome: Outcome, answer: Answer, *, most_cpu_s: float) -> Outcome:
+    """Add what the supervisor said; its figures only ever raise those that were measured outside."""
+    limit = outcome.limit
+    if limit is None and answer.timed_out:
+        limit = "timeout"
+    elif limit is None and answer.exit_code == -signal.SIGXCPU:
+        limit = "cpu"
+    elif limit is None and (answer.full or _cut_short(answer.refused)):
+        limit = "files"
+    return replace(
+        outcome,
+        exit_code=answer.exit_code,
+        report=answer.report,
+        files=answer.files,
+        denied=answer.refused,
+        limit=limit,
+        cpu_s=max(outcome.cpu_s, min(answer.cpu_s, most_cpu_s)),
+        peak_memory_bytes=max(outcome.peak_memory_bytes, answer.peak_bytes),
+    )
+
+
+def _cut_short(refused: Sequence[str]) -> bool:
+    return any(reason.startswith(("too many files", "too large")) for reason in refused)
+
+
+async def _feed(stdin: asyncio.StreamWriter, pieces: Sequence[bytes]) -> None:
+    try:
+        for piece in pieces:
+            stdin.write(piece)
+            await stdin.drain()
+        stdin.close()
+    except (BrokenPipeError, ConnectionResetError):
+        return  # it ended before it had read everything
+
+
+async def _drain(reader: asyncio.StreamReader, pipe: Pipe) -> bool:
+    """Read to the end; False as soon as there is more than the pipe keeps."""
+    while piece := await reader.read(_PIECE):
+        if not pipe.add(piece):
+            return False
+    return True
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None  # it has ended already

@@ -1,0 +1,243 @@
+"""The first program of a sandbox: takes a job from stdin, runs it as a child, and hands back what it left.
+
+It is a script, never imported by the service, and runs where nothing is trusted: the host takes all that it says as
+hostile bytes. Its restrictions are in force before it reads the first byte of a job. It imports only modules that
+are built into the interpreter or cheap, because every import is paid by every run. It knows nothing of what it runs.
+
+Usage: `python -I -S supervisor.py RESULT_FD LIMITS`, LIMITS as `cpu=5,as=…` for `resource.RLIMIT_*`.
+stdin:     frame of fields (see `encode`), then the payload, then the contents of the input files.
+RESULT_FD: the byte `H` when the restrictions hold, then a frame of fields, then the report, then the output files.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+Fields = list[tuple[str, str]]
+Stamp = tuple[int, int, int]  # inode, size, time of the last change
+
+MAX_ENTRIES = 20_000
+MAX_DEPTH = 8
+MAX_REPORT_BYTES = 1 << 20
+_PIECE = 1 << 16
+
+
+def main() -> None:
+    """Do one job and exit."""
+    result_fd = int(sys.argv[1])
+    _restrict(sys.argv[2])
+    os.write(result_fd, b"H")
+    fields = decode(_read_exactly(int.from_bytes(_read_exactly(8), "big")))
+    options = dict(fields)
+    payload = _read_exactly(int(options["payload"]))
+    before = _write_inputs(fields)
+    started = time.monotonic()
+    job = _start(fields, options, payload, result_fd)
+    answer, report = _wait(*job, deadline=started + float(options["wall_s"]))
+    _kill_everything_else()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer.append(("cpu_s", f"{usage.ru_utime + usage.ru_stime:.4f}"))
+    answer.append(("peak_bytes", str(usage.ru_maxrss * 1024)))
+    _send(result_fd, answer, report, _changed_files(before, options))
+    os._exit(0)
+
+
+def encode(fields: Fields) -> bytes:
+    """Encode pairs as NUL-separated UTF-8 behind their length; values hold no NUL."""
+    body = b"\0".join(part.encode("utf-8", "surrogateescape") for pair in fields for part in pair)
+    return len(body).to_bytes(8, "big") + body
+
+
+def decode(body: bytes) -> Fields:
+    """Undo `encode`, without the length."""
+    parts = body.decode("utf-8", "surrogateescape").split("\0")
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _restrict(limits: str) -> None:
+    for item in limits.split(","):
+        name, _, value = item.partition("=")
+        soft = int(value)
+        hard = soft + 1 if name == "cpu" else soft  # the soft one says SIGXCPU, which names the limit
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (soft, hard))
+
+
+def _read_exactly(size: int) -> bytes:
+    pieces: list[bytes] = []
+    while size > 0:
+        piece = os.read(0, min(size, 1 << 20))
+        if not piece:
+            os._exit(70)  # the host went away
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _write_inputs(fields: Fields) -> dict[str, Stamp]:
+    before: dict[str, Stamp] = {}
+    for key, value in fields:
+        if key != "file":
+            continue
+        size, _, name = value.partition(":")
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        _write_all(descriptor, _read_exactly(int(size)))
+        os.close(descriptor)
+        before[name] = _stamp(os.lstat(name))
+    return before
+
+
+def _start(fields: Fields, options: dict[str, str], payload: bytes, result_fd: int) -> tuple[int, int]:
+    """Fork the job; return its pid and the descriptor on which its report comes."""
+    report_read, report_write = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(report_write)
+        return pid, report_read
+    os.close(report_read)
+    os.close(result_fd)
+    os.setpgid(0, 0)  # `killpg(0, …)` in the job must not reach the supervisor
+    nothing = os.open("/dev/null", os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    if "script" in options:
+        _become_script(options["script"], payload, lambda report: _write_all(report_write, report))
+    os.close(report_write)
+    argv = [value for key, value in fields if key == "arg"]
+    try:
+        os.execv(argv[0], argv)  # noqa: S606 - a program inside the sandbox
+    except OSError as error:
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
+        os._exit(127)
+
+
+def _become_script(path: str, payload: bytes, report: Callable[[bytes], None]) -> None:
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs milliseconds here
+        code = compile(file.read(), path, "exec")
+    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": path}
+    exec(code, namespace)  # noqa: S102 - the tool's own script, which defines `main`
+    namespace["main"](payload, report)
+    os._exit(0)
+
+
+def _wait(pid: int, report_fd: int, *, deadline: float) -> tuple[Fields, bytes]:
+    """Wait for the job to end or for its time to be over, taking its report meanwhile."""
+    os.set_blocking(report_fd, False)
+    exit_fd = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(exit_fd, select.POLLIN)
+    poll.register(report_fd, select.POLLIN)
+    report = bytearray()
+    answer: Fields = []
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            os.kill(pid, signal.SIGKILL)
+            answer.append(("timeout", "1"))
+            break
+        ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
+        if report_fd in ready and not _drain(report_fd, report):
+            poll.unregister(report_fd)
+        if exit_fd in ready:
+            break
+    _drain(report_fd, report)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    answer.append(("exit", str(code)))
+    return answer, bytes(report[:MAX_REPORT_BYTES])
+
+
+def _drain(descriptor: int, into: bytearray) -> bool:
+    """Read what is there; False at the end of the stream."""
+    try:
+        while piece := os.read(descriptor, _PIECE):
+            if len(into) < MAX_REPORT_BYTES:
+                into += piece
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _kill_everything_else() -> None:
+    try:
+        os.kill(-1, signal.SIGKILL)  # all of this pid namespace but its init and ourselves
+    except ProcessLookupError:
+        return
+
+
+def _changed_files(before: dict[str, Stamp], options: dict[str, str]) -> tuple[list[tuple[str, int]], list[str]]:
+    """List the files that are new or differ, and what was left out and why."""
+    chosen: list[tuple[str, int]] = []
+    refused: list[str] = []
+    bytes_left = int(options["max_file_bytes"])
+    for path, status in _regular_files(refused):
+        if before.get(path) == _stamp(status):
+            continue
+        if len(chosen) >= int(options["max_files"]):
+            refused.append("too many files")
+            break
+        if status.st_size > bytes_left:
+            refused.append(f"too large: {path}")
+            continue
+        bytes_left -= status.st_size
+        chosen.append((path, status.st_size))
+    return chosen, refused[:50]
+
+
+def _regular_files(refused: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Walk the workspace breadth first without following a link or opening a thing that is not a file."""
+    folders = [("", 0)]
+    entries = 0
+    for folder, depth in folders:
+        for entry in sorted(os.scandir(folder or "."), key=lambda item: item.name):
+            entries += 1
+            if entries > MAX_ENTRIES:
+                refused.append("too many files")
+                return
+            path = f"{folder}{entry.name}"
+            if entry.is_symlink() or not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
+                refused.append(f"not a plain file: {path}")
+            elif entry.is_file(follow_symlinks=False):
+                yield path, entry.stat(follow_symlinks=False)
+            elif depth < MAX_DEPTH and entry.name != "__pycache__":
+                folders.append((f"{path}/", depth + 1))
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _send(result_fd: int, answer: Fields, report: bytes, files: tuple[list[tuple[str, int]], list[str]]) -> None:
+    chosen, refused = files
+    space = os.statvfs(".")
+    if space.f_bavail == 0:
+        answer.append(("full", "1"))
+    answer.append(("report", str(len(report))))
+    answer += [("refused", reason) for reason in refused]
+    answer += [("file", f"{size}:{path}") for path, size in chosen]
+    _write_all(result_fd, encode(answer) + report)
+    for path, size in chosen:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        content = os.read(descriptor, size)
+        while len(content) < size and (piece := os.read(descriptor, size - len(content))):
+            content += piece
+        os.close(descriptor)
+        _write_all(result_fd, content.ljust(size, b"\0"))
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+if __name__ == "__main__":
+    main()

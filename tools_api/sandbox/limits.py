@@ -1,0 +1,55 @@
+"""How much one run may use. Plain numbers; nothing here enforces them."""
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one run. Seconds, bytes, counts; all hold for the run as a whole unless it says "each process".
+
+    `memory_bytes` counts all processes together. With a memory cgroup it counts the files in the run's tmpfs too;
+    with the watchdog those come on top, bounded by `workspace_bytes`, `scratch_bytes` and `inodes`.
+    """
+
+    wall_s: float = 30.0
+    cpu_s: float = 30.0
+    memory_bytes: int = 1024 * MIB
+    workspace_bytes: int = 128 * MIB
+    scratch_bytes: int = 64 * MIB
+    """The sandbox's folders for temporary files and for shared memory, each."""
+    file_bytes: int = 64 * MIB
+    """One file, each process (RLIMIT_FSIZE)."""
+    inodes: int = 20_000
+    """Files in one of the run's tmpfs; only where the watchdog can see them."""
+    processes: int = 64
+    open_files: int = 256
+    output_bytes: int = 256 * 1024
+    """stdout and stderr, each; one byte more ends the run."""
+    max_files: int = 32
+    max_file_bytes: int = 32 * MIB
+    """Output files, together."""
+    input_bytes: int = 64 * MIB
+    """Input files, together."""
+
+    def address_space_bytes(self) -> int:
+        """Bound the address space of each process: numpy and OpenBLAS reserve far more than they touch."""
+        return max(2 * self.memory_bytes, self.memory_bytes + 1024 * MIB)
+
+    def as_rlimits(self) -> str:
+        """Render the limits of each process for the supervisor, which sets them inside the user namespace.
+
+        Inside, RLIMIT_NPROC counts this sandbox's processes; outside it would count all that share the uid.
+        """
+        rlimits = {
+            "cpu": max(1, round(self.cpu_s + 0.499)),
+            "as": self.address_space_bytes(),
+            "fsize": self.file_bytes,
+            "nproc": self.processes,
+            "nofile": self.open_files,
+            "core": 0,
+            "memlock": 0,
+            "msgqueue": 0,
+        }
+        return ",".join(f"{name}={value}" for name, value in rlimits.items())

@@ -1,0 +1,88 @@
+"""What goes into a sandbox and what comes out: values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from shared.errors import Unavailable
+from tools_api.sandbox.limits import Limits
+
+LimitName = Literal["timeout", "cpu", "memory", "output", "files"]
+Level = Literal["ns-seccomp"]
+
+
+class SandboxUnavailable(Unavailable):
+    """No level of isolation that the operator allows works here now; nothing was run."""
+
+    code = "sandbox_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnlyTree:
+    """A trusted file or folder of the host, shown read-only at `target` inside."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxFile:
+    """A file that goes in or comes out: a plain base name, and bytes."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run: either `script`, a Python file inside that is run in a fork, or `argv`, a program inside.
+
+    A script finds `payload` as the global `PAYLOAD` and may call `REPORT(bytes)` once; that comes back as
+    `Outcome.report`. Nothing of a job can widen what the sandbox allows, `limits` included: the
+    `Sandbox` cuts them to its own.
+    """
+
+    script: str | None = None
+    argv: tuple[str, ...] = ()
+    payload: bytes = b""
+    files: tuple[SandboxFile, ...] = ()
+    trees: tuple[ReadOnlyTree, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended. `exit_code` is negative for a signal and None when the whole sandbox was killed or broke.
+
+    `limit` is the first limit that ended the run or, for `files`, cut its results; `denied` says in a few words
+    each what was refused. Every byte here comes from untrusted code, capped.
+    """
+
+    exit_code: int | None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    report: bytes = b""
+    files: tuple[SandboxFile, ...] = ()
+    limit: LimitName | None = None
+    denied: tuple[str, ...] = ()
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxReport:
+    """What the sandbox is worth on this machine now, for /health and `twinport doctor`.
+
+    `reason` is None while it is available, else what is wrong and what to do. `checks` are the self-test's, by name.
+    """
+
+    available: bool
+    level: Level | None
+    reason: str | None
+    memory: Literal["cgroup", "watchdog"] | None = None
+    checks: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    python: str | None = None
