@@ -4,9 +4,11 @@ To add a tool, write a class as `tools_api/invoke/tool.py` says and name it in `
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 from fastapi import FastAPI
@@ -32,6 +34,8 @@ from tools_api.invoke.tool import Tool
 from tools_api.invoke.workspaces import Workspaces
 from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
+from tools_api.python_coder import PythonCoder, PythonCoderOptions
+from tools_api.sandbox import Limits, Sandbox, SandboxOptions
 
 _log = get_logger("tools_api")
 
@@ -59,10 +63,36 @@ class Toolset:
 
 
 @asynccontextmanager
-async def open_tools(_settings: Settings) -> AsyncGenerator[Toolset]:
+async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
     """Start what the tools need, and stop it afterwards."""
+    sandbox = Sandbox(_sandbox_options(settings))
+    coder = PythonCoder(
+        sandbox,
+        PythonCoderOptions(
+            packages=Path(sys.prefix) / "sandbox-packages",  # where the set-up puts them
+            timeout_s=settings.default_tool_timeout,
+            workspace_bytes=settings.sandbox_workspace_mb * _MIB,
+        ),
+    )
     async with WorkerPool() as pool:
-        yield Toolset(tools=[Calculator(pool)], sandbox_level=lambda: "off")
+        await sandbox.start()
+        try:
+            yield Toolset(tools=[Calculator(pool), coder], sandbox_level=lambda: sandbox.report.level or "off")
+        finally:
+            await sandbox.aclose()
+
+
+def _sandbox_options(settings: Settings) -> SandboxOptions:
+    return SandboxOptions(
+        levels=tuple(settings.sandbox_levels),
+        limits=Limits(
+            wall_s=settings.default_tool_timeout,
+            cpu_s=settings.default_tool_timeout,
+            memory_bytes=settings.sandbox_memory_mb * _MIB,
+            workspace_bytes=settings.sandbox_workspace_mb * _MIB,
+        ),
+        concurrency=settings.sandbox_concurrency,
+    )
 
 
 OpenTools = Callable[[Settings], AbstractAsyncContextManager[Toolset]]

@@ -200,6 +200,33 @@ async def test_the_log_has_one_json_line_a_call_and_no_key(tmp_path: Path) -> No
     assert "canary" not in log
 
 
+async def test_without_a_sandbox_level_python_is_refused_and_health_says_degraded(tmp_path: Path) -> None:
+    async with running(tmp_path) as served:
+        url = f"{served.url}/v1/tools/python_coder/invoke"
+        async with served.client.post(url, json={"arguments": {"code": "print(1)"}}) as answer:
+            status, refused = answer.status, await answer.json()
+        async with served.client.get(f"{served.url}/health") as answer:
+            health = await answer.json()
+
+    assert (status, refused["error"]["code"]) == (503, "sandbox_unavailable")
+    assert (health["status"], health["sandbox"]) == ("degraded", "off")
+    assert health["tools"] == {"calculator": "available", "python_coder": "unavailable"}
+
+
+@pytest.mark.sandbox
+async def test_python_runs_in_the_sandbox_and_its_file_is_downloaded(tmp_path: Path) -> None:
+    async with running(tmp_path, SANDBOX_LEVELS="ns-seccomp") as served:
+        body = {"arguments": {"code": "open('a.txt', 'w').write('made'); print(6 * 7)"}, "workspace": "s1"}
+        async with served.client.post(f"{served.url}/v1/tools/python_repl/invoke", json=body) as answer:
+            result = await answer.json()
+        async with served.client.get(f"{served.url}/v1/artifacts/{result['artifacts'][0]['id']}") as answer:
+            content = await answer.read()
+
+    assert result["ok"], result
+    assert "42" in result["content"]
+    assert content == b"made"
+
+
 def test_importing_writes_nothing_and_reads_no_setting(tmp_path: Path) -> None:
     code = "import tools_api.app, tools_api.__main__; import sys; sys.exit('sympy' in sys.modules)"
     ended = subprocess.run(

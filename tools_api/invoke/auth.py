@@ -28,11 +28,11 @@ class ServiceKeys:
 
 
 def offered_key(authorization: str | None, x_api_key: str | None) -> str | None:
-    """Return the key of a request's two possible headers; `Authorization` wins."""
-    scheme, _, credential = (authorization or "").partition(" ")
-    if scheme.lower() == "bearer" and credential.strip():
-        return credential.strip()
-    return x_api_key
+    """Return the key of a request's two possible headers. If there is an `Authorization`, that one decides."""
+    if authorization is None:
+        return x_api_key
+    scheme, _, credential = authorization.partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None
 
 
 def _digest(key: str) -> bytes:

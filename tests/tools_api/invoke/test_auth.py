@@ -26,9 +26,9 @@ def test_anything_else_is_refused(offered: str | None) -> None:
         ("bearer  abc ", None, "abc"),
         (None, "xyz", "xyz"),
         ("Bearer abc", "xyz", "abc"),
-        ("Basic abc", "xyz", "xyz"),
-        ("Basic abc", None, None),
-        ("Bearer", None, None),
+        ("Basic abc", "xyz", None),
+        ("", "xyz", None),
+        ("Bearer", "xyz", ""),
         (None, None, None),
     ],
 )
