@@ -41,3 +41,6 @@ async def _bounded(part: str, check: Awaitable[Finding]) -> Finding:
             return await check
     except TimeoutError:
         return Finding(part=part, state="broken", detail=f"the check did not come back within {_PATIENCE_S:.0f} s")
+    except (ImportError, OSError) as error:  # a package or a file of this copy is missing or damaged
+        advice = "Set up again: remove .venv, then bash deploy/bootstrap.sh runtime"
+        return Finding(part=part, state="broken", detail=f"{type(error).__name__}: {error}", advice=advice)
