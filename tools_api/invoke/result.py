@@ -1,7 +1,6 @@
 """Make a tool's output fit to leave the process: capped, valid text, and with a receipt."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -55,10 +54,10 @@ def assemble(output: ToolOutput, artifacts: tuple[Artifact, ...], *, wall_s: flo
     )
 
 
-def failed(kind: str, message: str, *, wall_s: float = 0.0, data: Any = None) -> ToolResult:
+def failed(kind: str, message: str, *, wall_s: float = 0.0) -> ToolResult:
     """Return the result of a call that failed before or beside the tool."""
     receipt = Receipt(wall_s=round(wall_s, 6))
-    return ToolResult(ok=False, data=data, error=ToolError(type=kind, message=message), receipt=receipt)
+    return ToolResult(ok=False, error=ToolError(type=kind, message=message), receipt=receipt)
 
 
 def _kept(files: tuple[OutputFile, ...], limits: OutputLimits) -> tuple[OutputFile, ...]:
