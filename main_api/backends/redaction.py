@@ -63,21 +63,17 @@ _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.-]+)*;base64,
 _BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{512,}={0,2}")
 
 
-_SHAPE_MARKERS = tuple(marker for markers, _ in _KEY_SHAPES for marker in markers)
 _FOLDED_MARKERS = (*_NAMED_MARKERS, "bearer", "basic ")
-_ATTACHMENT_MARKERS = (";base64,", '"input_audio"', '"file_data"')
+_MARKERS = (
+    *(marker for markers, _ in _KEY_SHAPES for marker in markers),
+    *(";base64,", '"input_audio"', '"file_data"'),
+)
 
 
 def redact_json(line: bytes) -> bytes:
     """Redact one serialised JSON value. It is taken apart only when something in it looks suspicious."""
     text = line.decode()
-    folded = text.lower()
-    if (
-        any(marker in text for marker in _SHAPE_MARKERS)
-        or any(marker in text for marker in _ATTACHMENT_MARKERS)
-        or any(marker in folded for marker in _FOLDED_MARKERS)
-        or _BLOB.search(text)
-    ):
+    if _suspicious(text):
         return orjson.dumps(redact(orjson.loads(line)))
     return line
 
@@ -97,6 +93,17 @@ def redact_text(text: str) -> str:
     if any(marker in folded for marker in _NAMED_MARKERS):
         text = _NAMED.sub(_named, text)
     return text
+
+
+def _suspicious(text: str) -> bool:
+    for marker in _MARKERS:  # plain loops: this runs for every line, and `any` with a generator takes twice as long
+        if marker in text:
+            return True
+    folded = text.lower()
+    for marker in _FOLDED_MARKERS:
+        if marker in folded:
+            return True
+    return _BLOB.search(text) is not None
 
 
 def redact(value: Any) -> Any:

@@ -39,10 +39,14 @@ WORTH_ANOTHER_MODEL = (Unavailable, UpstreamFailed, RateLimited, DeadlineExceede
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A model that may answer. `public` is its public name, `model` the backend's own."""
+    """A model that may answer. `public` is its public name, `model` the backend's own.
+
+    `relay` is the backend again if it can relay: asking that of a Protocol each time costs more than the rest.
+    """
 
     public: str
     backend: Backend
+    relay: RelayBackend | None
     model: str
     capabilities: Capabilities
 
@@ -133,12 +137,11 @@ class ResolvedModel:
 
     @asynccontextmanager
     async def _relayed(self, candidate: Candidate, body: JsonObject) -> AsyncGenerator["_RecordedAnswer"]:
-        backend = candidate.backend
-        if not isinstance(backend, RelayBackend):
+        if candidate.relay is None:
             raise UpstreamFailed(f"{candidate.public} cannot be relayed.")
         options = {name: value for name, value in body.items() if name not in {"messages", "model"}}
         turn = Turn(candidate.public, body.get("messages") or [], options)
-        async with self._watched(candidate, turn), backend.relay(candidate.model, body) as answer:
+        async with self._watched(candidate, turn), candidate.relay.relay(candidate.model, body) as answer:
             self._answers(candidate)
             yield _RecordedAnswer(answer, turn.chunks)
 

@@ -73,6 +73,9 @@ class ModelRouter:
         self._around = Surroundings(
             breaker=breaker or CircuitBreaker(), prompt_log=prompt_log, locate=self._locate_fallback
         )
+        self._relays = {name: backend for name, backend in backends.items() if isinstance(backend, RelayBackend)}
+        prefixes = [name.partition("/")[0] for name in self._options.fallback_models]
+        self._fallbacks_relay = all(_ALIASES.get(prefix, prefix) in self._relays for prefix in prefixes)
         self._remembered: dict[str, tuple[float, Candidate]] = {}
 
     async def resolve(self, name: str | None) -> ResolvedModel:
@@ -181,7 +184,8 @@ class ModelRouter:
     async def _describe(self, backend_name: str, model: str) -> Candidate:
         backend = self._backends[backend_name]
         public = f"{backend_name}/{model}"
-        candidate = Candidate(public=public, backend=backend, model=model, capabilities=Capabilities())
+        relay = self._relays.get(backend_name)
+        candidate = Candidate(public=public, backend=backend, relay=relay, model=model, capabilities=Capabilities())
         try:
             async with asyncio.timeout(_CAPABILITIES_WAIT_S):
                 capabilities = await backend.capabilities(model)
@@ -207,11 +211,7 @@ class ModelRouter:
         raise error
 
     def _can_relay(self, primary: Candidate) -> bool:
-        prefixes = (
-            _ALIASES.get(head, head) for head in (name.partition("/")[0] for name in self._options.fallback_models)
-        )
-        backends = [primary.backend, *(self._backends.get(prefix) for prefix in prefixes)]
-        return all(isinstance(backend, RelayBackend) for backend in backends)
+        return primary.relay is not None and self._fallbacks_relay
 
     def _unknown(self, name: str) -> ModelNotFound:
         return ModelNotFound(

@@ -4,7 +4,7 @@ For the prompt log only: it is lenient, keeps what it understands and never rais
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -55,7 +55,12 @@ def answer_of_events(events: Iterable[ModelEvent]) -> Answer:
             case ChoiceFinished(finish_reason=reason):
                 answer.finish_reason = reason
             case UsageReported(usage=usage):
-                answer.usage = asdict(usage)
+                answer.usage = {
+                    "prompt_tokens": usage.prompt_tokens,
+                    "completion_tokens": usage.completion_tokens,
+                    "reasoning_tokens": usage.reasoning_tokens,
+                    "cached_tokens": usage.cached_tokens,
+                }
     return answer
 
 
