@@ -103,13 +103,13 @@ def test_a_forged_access_token_is_refused(forgery: str) -> None:
         AccessTokens(JWT_SECRET, lifetime_s=_LIFETIME_S).read(FORGERIES[forgery]())
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
-async def test_a_forged_access_token_is_401_on_the_way_in(sqlite_auth: AuthService, forgery: str) -> None:
+async def test_every_forgery_is_401_on_the_way_in(sqlite_auth: AuthService) -> None:
     await sqlite_auth.create_user(NewAccount(username="ada", password=PASSWORD))
     started = time.perf_counter()
-    with pytest.raises(Unauthenticated) as caught:
-        await sqlite_auth.authenticate(authorization=f"Bearer {FORGERIES[forgery]()}", api_key=None)
-    assert caught.value.status == 401
+    for forge in FORGERIES.values():
+        with pytest.raises(Unauthenticated) as caught:
+            await sqlite_auth.authenticate(authorization=f"Bearer {forge()}", api_key=None)
+        assert caught.value.status == 401
     assert time.perf_counter() - started < 1
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from main_api.db import Database
+from main_api.db.migrate import upgrade
 
 # Debian keeps the server's programs off PATH
 _POSTGRES_FOLDERS = [*map(str, Path("/usr/lib/postgresql").glob("*/bin")), os.environ.get("PATH", "")]
@@ -20,10 +21,18 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite+aiosqlite:///{folder / 'twinport.db'}"
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate an SQLite file once; the tests work on copies."""
+    folder = tmp_path_factory.mktemp("migrated")
+    upgrade(sqlite_url(folder))
+    return folder / "twinport.db"
+
+
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
+async def db(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Database]:
+    shutil.copy2(migrated_file, tmp_path)
     database = Database(sqlite_url(tmp_path))
-    await database.migrate()
     yield database
     await database.aclose()
 
