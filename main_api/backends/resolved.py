@@ -117,7 +117,7 @@ class ResolvedModel:
     async def _attempt(
         self, candidate: Candidate, messages: Sequence[Message], options: Mapping[str, Any]
     ) -> AsyncGenerator[ModelEvent, None]:
-        turn = Turn(candidate.public, messages, options)
+        turn = Turn(candidate.public, tuple(messages), options)  # an agent goes on adding to its list
         record = turn.events.append
         request = ModelRequest(model=candidate.model, messages=messages, options=options)
         async with self._watched(candidate, turn):
@@ -140,7 +140,7 @@ class ResolvedModel:
         if candidate.relay is None:
             raise UpstreamFailed(f"{candidate.public} cannot be relayed.")
         options = {name: value for name, value in body.items() if name not in {"messages", "model"}}
-        turn = Turn(candidate.public, body.get("messages") or [], options)
+        turn = Turn(candidate.public, tuple(body.get("messages") or ()), options)
         async with self._watched(candidate, turn), candidate.relay.relay(candidate.model, body) as answer:
             self._answers(candidate)
             yield _RecordedAnswer(answer, turn.chunks)

@@ -215,6 +215,15 @@ async def test_every_attempt_is_in_the_prompt_log(chain: Chain, log_path: Path) 
     assert second["options"] == {"seed": 1}
 
 
+async def test_messages_that_an_agent_adds_later_are_not_in_the_log_of_the_turn(chain: Chain, log_path: Path) -> None:
+    messages = [*HELLO]
+    model = await chain(FakeBackend("a"))
+    async for _ in model.stream(messages):
+        pass
+    messages.append({"role": "user", "content": "Observation: 84"})
+    assert lines(chain.prompt_log, log_path)[0]["messages"] == HELLO
+
+
 BODY = {"model": "auto", "messages": HELLO, "stream": True, "seed": 1}
 
 
