@@ -1,6 +1,7 @@
 """A real server in the place of the upstream: its faults become our errors, and hanging up reaches it at once."""
 
 import asyncio
+import random
 import socket
 import time
 
@@ -317,3 +318,59 @@ async def test_configured_capabilities_win(session: aiohttp.ClientSession) -> No
     )
     assert await backend.capabilities("old") is text_only
     assert (await backend.capabilities("new")).tool_mode == "native"
+
+
+async def test_cancelled_requests_never_leave_an_answer_for_somebody_else(
+    backend: OpenAICompatibleBackend, upstream: Upstream
+) -> None:
+    """Fifty callers at a time, half of whom hang up at a random moment; every answer belongs to who asked."""
+
+    async def echo(request: web.Request) -> web.StreamResponse:
+        canary: str = (await request.json())["messages"][0]["content"]
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for letter in canary:
+            await response.write(sse(delta(content=letter), done=False))
+            await asyncio.sleep(random.random() * 0.004)
+        await response.write(sse(delta("stop")))
+        return response
+
+    upstream.chat = echo
+
+    async def ask(number: int) -> str:
+        request = ModelRequest(model="m1", messages=[{"role": "user", "content": f"<{number}>"}])
+        return "".join([event.text async for event in backend.stream(request) if isinstance(event, TextDelta)])
+
+    for start in range(0, 300, 50):
+        tasks = {number: asyncio.create_task(ask(number)) for number in range(start, start + 50)}
+        for number, task in tasks.items():
+            if number % 2:
+                await asyncio.sleep(random.random() * 0.001)
+                task.cancel()
+        await asyncio.wait(tasks.values())
+        assert all(task.result() == f"<{number}>" for number, task in tasks.items() if not task.cancelled())
+        assert sum(not task.cancelled() for task in tasks.values()) >= 25
+
+
+async def test_a_slow_reader_holds_the_upstream_back(backend: OpenAICompatibleBackend, upstream: Upstream) -> None:
+    written = 0
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        piece = sse(delta(content="x" * 60_000), done=False)
+        for _ in range(1_000):
+            await response.write(piece)
+            written += len(piece)
+        return response
+
+    upstream.chat = flood
+    events = backend.stream(REQUEST)
+    await anext(events)
+    before = -1
+    while before != written:  # until the upstream is stuck
+        before = written
+        await asyncio.sleep(0.1)
+    await events.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+    assert written < 20_000_000  # of 60 MB; the rest is the kernel's buffers
