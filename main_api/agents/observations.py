@@ -8,6 +8,7 @@ from shared.tools_contract import JsonObject, ToolResult
 _SHORTEST_CAP = 400
 _MOST_LINES = 20
 _LONGEST_LINE = 40
+_MARK_ROOM = 44  # of the line that says how much was left out
 _FLAT_LIST = re.compile(r"[\[(]([^\[\]()]+)[\])]")
 _CHARS_OF_CONTEXT = 3 / 4
 """Characters per token of the window that one observation may take: about a quarter of it."""
@@ -58,6 +59,5 @@ def shortened(text: str, cap: int) -> str:
     """Cut the middle out of a text that is too long: tracebacks and tables say most at their ends."""
     if len(text) <= cap:
         return text
-    mark = f"\n[… {len(text) - cap} characters left out …]\n"
-    half = max(0, cap - len(mark)) // 2
-    return text[:half] + mark + text[len(text) - half :]
+    half = max(0, cap - _MARK_ROOM) // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"[:cap]

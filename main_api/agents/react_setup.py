@@ -1,6 +1,7 @@
 """What a ReAct run begins with: the options it can honour, what the caller should know, what the model is shown."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from shared.tools_contract import JsonObject, ToolDefinition
 _FOR_ONE_TURN_ONLY = frozenset({"tools", "tool_choice", "response_format", "n", "stop", "logprobs", "top_logprobs"})
 _MEANINGLESS_IN_STEPS = ("stop", "logprobs", "top_logprobs")
 _SMALLEST_STEP = 200
+_LONGEST_DESCRIPTION = 160
+_END_OF_SENTENCE = re.compile(r"\.\s|\n|[,;:(]? *\b(?:for example|for instance|such as|e\.g\.)", re.IGNORECASE)
 
 
 def refuse_what_cannot_be_honoured(task: Task) -> None:
@@ -76,20 +79,25 @@ def _visible(task: Task) -> Sequence[Message]:
 
 
 def opening(task: Task, tools: Sequence[ToolDefinition], prompts: PromptLibrary) -> list[Message]:
+    """Return the conversation as the model is shown it, its first message being the agent's prompt."""
     capabilities = task.model.capabilities
-    style = {"native": "native", "text": "text", "json_schema": capabilities.tool_prompt}[capabilities.tool_mode]
-    shown = [
-        {
-            "name": tool.name,
-            "description": _first_line(tool.description) if style == "signature" else tool.description,
-            "arguments": ", ".join(tool.parameters.get("properties") or ()),
-            "schema": json.dumps(tool.parameters, ensure_ascii=False),
-        }
-        for tool in tools
-    ]
+    if capabilities.tool_mode == "json_schema" and capabilities.tool_prompt == "signature":
+        style, shown = "signature", [_signature(tool) for tool in tools]
+    else:
+        style = {"native": "native", "text": "text", "json_schema": "schema"}[capabilities.tool_mode]
+        shown = [_described(tool) for tool in tools]
     return with_instructions(_visible(task), prompts.render(f"agents/react_{style}", tools=shown))
 
 
-def _first_line(text: str) -> str:
-    """Return the first sentence or line: a signature prompt has to stay under some 550 tokens."""
-    return text.strip().partition("\n")[0].partition(". ")[0].removesuffix(".")[:160] + "."
+def _described(tool: ToolDefinition) -> dict[str, str]:
+    arguments = ", ".join(tool.parameters.get("properties") or ())
+    schema = json.dumps(tool.parameters, ensure_ascii=False)
+    return {"name": tool.name, "description": tool.description, "arguments": arguments, "schema": schema}
+
+
+def _signature(tool: ToolDefinition) -> dict[str, str]:
+    """Return a tool as a model that copies wants it: what must be given, and one plain sentence without examples,
+    which it would copy. The whole prompt has to stay under some 550 tokens."""
+    arguments = tool.parameters.get("required") or tool.parameters.get("properties") or ()
+    sentence = _END_OF_SENTENCE.split(tool.description.strip(), maxsplit=1)[0][:_LONGEST_DESCRIPTION]
+    return {**_described(tool), "arguments": ", ".join(arguments), "description": f"{sentence.rstrip('.')}."}

@@ -12,17 +12,17 @@ from shared.tools_contract import ToolDefinition
 
 Fetch = Callable[[], Awaitable[tuple[ToolDefinition, ...]]]
 
-_FRESH_S = 5.0
-_RETRY_S = 1.0
-"""After a failure nobody asks again for so long, so that a hung tools API does not slow every chat down."""
+_LONGEST_RETRY_S = 1.0
+"""After a failure nobody asks again for so long, lest a hung tools API slow every chat down."""
 _DOWN = "The tools API cannot be reached."
 
 
 class Catalog:
     """The known tools. `fetch` raises `Unavailable`; any number of callers at once cause one fetch."""
 
-    def __init__(self, fetch: Fetch, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, fetch: Fetch, *, fresh_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
+        self._fresh_s = fresh_s
         self._clock = clock
         self._tools: tuple[ToolDefinition, ...] | None = None
         self._checked_at = float("-inf")
@@ -33,7 +33,7 @@ class Catalog:
         """Return the tools, or those named in `allowed`, each once. Raises `InvalidRequest`, `Unavailable`."""
         await self._renew()
         if self._tools is None:
-            raise Unavailable(_DOWN, retry_after=_FRESH_S)
+            raise Unavailable(_DOWN, retry_after=self._fresh_s)
         tools = self._tools if allowed is None else self._named(allowed)
         return [_marked_down(tool) if self._down else tool for tool in tools]
 
@@ -56,7 +56,9 @@ class Catalog:
             self._checked_at = self._clock()
 
     def _is_current(self) -> bool:
-        return self._clock() - self._checked_at < (_RETRY_S if self._down else _FRESH_S)
+        return self._clock() - self._checked_at < (
+            min(_LONGEST_RETRY_S, self._fresh_s) if self._down else self._fresh_s
+        )
 
     def _named(self, allowed: Sequence[str]) -> list[ToolDefinition]:
         by_name = self._by_name()

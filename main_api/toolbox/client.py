@@ -60,14 +60,23 @@ class _BadAnswer(Exception):
 
 
 class ToolsClient:
-    """The tools API at `base_url`; `timeout_s` is what one tool call may take."""
+    """The tools API at `base_url`. `timeout_s` is what one tool call may take, `definitions_ttl_s` how long the list of
+    tools is taken as it is."""
 
-    def __init__(self, *, base_url: str, api_key: str, session: aiohttp.ClientSession, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        session: aiohttp.ClientSession,
+        timeout_s: float = 30.0,
+        definitions_ttl_s: float = 5.0,
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._session = session
         self._timeout_s = timeout_s
-        self._catalog = Catalog(self._fetch_definitions)
+        self._catalog = Catalog(self._fetch_definitions, fresh_s=definitions_ttl_s)
 
     async def definitions(self, allowed: Sequence[str] | None = None) -> list[ToolDefinition]:
         """See `Toolbox.definitions`. While the tools API is down, the last known tools are listed as not available."""

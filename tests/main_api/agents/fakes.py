@@ -18,10 +18,13 @@ PROMPTS = PromptLibrary(Path(__file__).parents[3] / "prompts")
 
 CALCULATOR = ToolDefinition(
     name="calculator",
-    description="Evaluate a math expression exactly.",
+    description=(
+        "Calculate a mathematical expression exactly, for example 2**10 + sqrt(144), 15% of 80, 5! or log(100, 10). "
+        "It also converts units, as in 5 km to miles."
+    ),
     parameters={
         "type": "object",
-        "properties": {"expression": {"type": "string"}},
+        "properties": {"expression": {"type": "string", "minLength": 1, "maxLength": 1000}},
         "required": ["expression"],
         "additionalProperties": False,
     },
@@ -29,10 +32,13 @@ CALCULATOR = ToolDefinition(
 )
 PYTHON = ToolDefinition(
     name="python_coder",
-    description="Run Python code and return what it prints.",
+    description="Run Python 3.11 code in a fresh, isolated sandbox. You get what it prints. Limits: 60 s.",
     parameters={
         "type": "object",
-        "properties": {"code": {"type": "string"}},
+        "properties": {
+            "code": {"type": "string", "minLength": 1, "maxLength": 100_000},
+            "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 60},
+        },
         "required": ["code"],
         "additionalProperties": False,
     },

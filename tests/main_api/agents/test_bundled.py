@@ -1,0 +1,188 @@
+"""Both agents on the bundled model in its real engine, with the two tools of the first version, done in small.
+
+The answers are greedy and pinned: another model file means running them again.
+"""
+
+import contextlib
+import io
+import math
+
+import aiohttp
+import pytest
+
+from main_api.agents.chat import ChatAgent
+from main_api.agents.collect import collect
+from main_api.agents.protocol import Budget, Task
+from main_api.agents.titles import clean_title, title_messages
+from main_api.events import TextDelta
+from shared.tools_contract import ToolError, ToolResult
+from tests.main_api.agents.bundled import BundledModel, start_engine
+from tests.main_api.agents.fakes import CALCULATOR, PROMPTS, PYTHON, FakeToolbox, answer, react
+
+pytestmark = pytest.mark.slow
+
+BOTH = (CALCULATOR, PYTHON)
+LIMITS = (
+    "I am the small built-in model of this platform. I can use tools, copy facts and make simple plans, but I cannot "
+    "answer open questions. For those, please connect Ollama or a provider in the settings."
+)
+IDENTITY = (
+    "I am the small built-in model of this platform. I run offline, choose tools and copy facts from their results. "
+    "For open questions, please connect Ollama or a provider in the settings."
+)
+HELLO = (
+    "Hello! I am the small built-in model of this platform. "
+    "Ask me to calculate, search, read your documents, write slides or make a plan."
+)
+ABILITIES = (
+    "I can calculate, search the web, look into your documents, run Python, write slides and make simple plans. "
+    "I cannot answer open questions; for those, please connect Ollama or a provider in the settings."
+)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return start_engine()
+
+
+@pytest.fixture
+async def model(engine):
+    # the engine's server closes idle connections without a word, so none is used twice
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        yield BundledModel(engine, session)
+
+
+async def compute(name, arguments):
+    """Do what the two tools do; only expressions and programs of this file ever get here."""
+    if name == "calculator":
+        value = eval(arguments["expression"], {"sqrt": math.sqrt})  # noqa: S307
+        return ToolResult(ok=True, content=str(int(value) if value == int(value) else value))
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(arguments["code"], {})  # noqa: S102
+    except (NameError, SyntaxError, ValueError) as error:
+        return ToolResult(ok=False, error=ToolError(type="error", message=str(error)))
+    return ToolResult(ok=True, content=printed.getvalue())
+
+
+def asking(model, request, tools=BOTH, **fields):
+    messages = [{"role": "user", "content": request}]
+    return Task(**{"messages": messages, "model": model, "toolbox": FakeToolbox(compute), "tools": tools, **fields})
+
+
+@pytest.mark.parametrize("tools", [BOTH, (CALCULATOR,)], ids=["both", "alone"])
+@pytest.mark.parametrize(
+    ("request_", "expression", "said"),
+    [
+        ("Calculate 12 * 7", "12 * 7", "The result is 84."),
+        ("What is 15% of 80?", "15 / 100 * 80", "The result is 12."),
+        ("Calculate 2**10 + sqrt(144)", "2**10 + sqrt(144)", "The result is 1036."),
+        ("What is 1249 * 37?", "1249 * 37", "The result is 46213."),
+        ("Compute (83 - 19) / 4", "(83 - 19) / 4", "The result is 16."),
+        ("Calculate 10 / 4", "10 / 4", "The result is 2.5."),
+        ("Calculate 7 * (3 + 4)", "7 * (3 + 4)", "The result is 49."),
+    ],
+)
+async def test_react_calculates(model, tools, request_, expression, said):
+    the_task = asking(model, request_, tools)
+    collected = await answer(the_task)
+    assert the_task.toolbox.calls == [("calculator", {"expression": expression})]
+    assert (collected.text, collected.finish_reason) == (said, "stop")
+    assert collected.reasoning == "This is a calculation, so I use calculator.I can answer now."
+
+
+@pytest.mark.parametrize("tools", [BOTH, (PYTHON,)], ids=["both", "alone"])
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("Use python to sum the numbers 4, 461, 9, 1, 125", "The program printed: 600"),
+        ("Run python code to check if 97 is prime", "The program printed: True"),
+        ("Use python to reverse the word banana", "The program printed: ananab"),
+        ("Use python to find the largest of 4, 9, 2", "The program printed: 9"),
+        ("Run python code to sort the numbers 5, 3, 9, 1", "The program printed: 1, 3, 5, 9"),
+        ("use python to sum the numbers from 1 to 100", "The program printed: 5050"),
+        ("Use python to print the first 9 fibonacci numbers", "The program printed: 0, 1, 1, 2, 3, 5, 8, 13, 21"),
+    ],
+)
+async def test_react_runs_python(model, tools, request_, said):
+    the_task = asking(model, request_, tools)
+    collected = await answer(the_task)
+    assert [name for name, _ in the_task.toolbox.calls] == ["python_coder"]
+    assert (collected.text, collected.finish_reason) == (said, "stop")
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("Hello", ABILITIES),
+        ("Who are you?", IDENTITY),
+        ("Thank you!", "You are welcome!"),
+        ("Which river flows through Vienna?", LIMITS),
+        ("Write a poem about love", LIMITS),
+    ],
+)
+async def test_react_answers_without_tools(model, request_, said):
+    the_task = asking(model, request_)
+    assert (await answer(the_task)).text == said
+    assert the_task.toolbox.calls == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("Hello", HELLO),
+        ("Who are you?", IDENTITY),
+        ("My name is Ada", "Nice to meet you, Ada!"),
+        ("Calculate 12 * 7", LIMITS),
+    ],
+)
+async def test_chat_answers(model, request_, said):
+    collected = await collect(ChatAgent(Budget()).run(asking(model, request_, options={"temperature": 0})))
+    assert (collected.text, collected.finish_reason) == (said, "stop")
+
+
+async def test_the_answer_is_streamed_in_pieces(model):
+    events = [event async for event in react().run(asking(model, "Who are you?"))]
+    assert len([event for event in events if isinstance(event, TextDelta)]) > 20
+
+
+async def test_a_failing_tool_is_tried_twice_and_then_told(model):
+    async def fail(_name, _arguments):
+        return ToolResult(ok=False, error=ToolError(type="x", message="the sandbox is off"))
+
+    toolbox = FakeToolbox(fail)
+    collected = await answer(asking(model, "Calculate 12 * 7", toolbox=toolbox))
+    assert len(toolbox.calls) == 2
+    assert collected.text == "The tool calculator failed: the sandbox is off."
+
+
+async def test_a_second_question_of_a_conversation_is_answered_by_itself(model):
+    history = [
+        {"role": "user", "content": "Calculate 12 * 7"},
+        {"role": "assistant", "content": "The result is 84."},
+        {"role": "user", "content": "What is 15% of 80?"},
+    ]
+    collected = await answer(asking(model, "", messages=history))
+    assert collected.text == "The result is 12."
+    assert [notice.code for notice in collected.notices] == ["history_trimmed"]
+
+
+async def test_a_spent_budget_ends_with_the_result_so_far(model):
+    collected = await answer(asking(model, "Calculate 12 * 7"), steps=1)
+    assert (collected.text, collected.finish_reason) == ("The result is 84.", "length")
+
+
+async def test_prompts_stay_below_550_tokens(model):
+    await answer(asking(model, "Use python to sum the numbers 4, 461, 9, 1, 125"))
+    assert max(model.prompt_tokens) < 550
+
+
+@pytest.mark.parametrize(
+    ("request_", "said", "title"),
+    [("Calculate 12 * 7", "The result is 84.", "Calculation: 12 * 7"), ("Hello", HELLO, "Greeting")],
+)
+async def test_titles(model, request_, said, title):
+    messages = title_messages(PROMPTS, request=request_, answer=said)
+    collected = await collect(ChatAgent(Budget()).run(Task(messages=messages, model=model, options={"temperature": 0})))
+    assert clean_title(collected.text, request=request_) == title
