@@ -15,9 +15,9 @@ import aiohttp
 
 from cli import terminal
 from cli.finding import Finding
+from cli.health import ask_health
 from cli.plan import reachable
 from cli.ports import PortUnusable, check_port
-from cli.supervisor import ask_health
 from config import Settings
 
 _LITTLE_SPACE = 1_000_000_000

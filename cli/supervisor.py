@@ -8,12 +8,13 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-import aiohttp
-
+from cli.health import ask_health
 from cli.server_process import ServerFailed, ServerProcess, ServerSpec
-from shared.http_client import create_http_session
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _POLL_S = 0.05
 _TRIM_EVERY_S = 60.0
@@ -72,6 +73,16 @@ class Supervisor:
     async def run(self) -> None:
         """Return after an orderly stop. Raises `ServerFailed` when a server that is needed does not run."""
         self._listen_to_signals()
+        try:
+            for spec in self._specs:  # side by side: most of a start is importing, and the main API can wait for tools
+                await self._launch(spec)
+            await self._supervise()
+        finally:
+            await self._stop_all()
+
+    async def _supervise(self) -> None:
+        from shared.http_client import create_http_session  # takes a while, in which the servers start already
+
         async with create_http_session(connect_timeout_s=2, read_timeout_s=5) as http:
             work = asyncio.create_task(self._work(http))
             asked = asyncio.create_task(self._stop.wait())
@@ -81,7 +92,6 @@ class Supervisor:
                 asked.cancel()
                 work.cancel()
                 results = await asyncio.gather(work, return_exceptions=True)
-                await self._stop_all()
         if isinstance(results[0], Exception):
             raise results[0]
 
@@ -90,9 +100,9 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.request_stop)
 
-    async def _work(self, http: aiohttp.ClientSession) -> None:
+    async def _work(self, http: "aiohttp.ClientSession") -> None:
         for spec in self._specs:
-            await self._bring_up(spec, http)
+            await self._confirm(spec, http)
         self._voice.ready()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -102,15 +112,17 @@ class Supervisor:
         except* ServerFailed as group:
             raise group.exceptions[0] from None
 
-    async def _bring_up(self, spec: ServerSpec, http: aiohttp.ClientSession) -> None:
-        self._voice.starting(spec.name)
-        server = await ServerProcess.start(spec)
-        self._running[spec.name] = server
+    async def _launch(self, spec: ServerSpec) -> None:
+        self._running[spec.name] = await ServerProcess.start(spec)
         self._on_change([running.pid for running in self._running.values()])
+
+    async def _confirm(self, spec: ServerSpec, http: "aiohttp.ClientSession") -> None:
+        self._voice.starting(spec.name)
+        server = self._running[spec.name]
         remark = await self._wait_until_healthy(server, http)
         self._voice.healthy(spec, time.monotonic() - server.started, remark)
 
-    async def _wait_until_healthy(self, server: ServerProcess, http: aiohttp.ClientSession) -> str | None:
+    async def _wait_until_healthy(self, server: ServerProcess, http: "aiohttp.ClientSession") -> str | None:
         name = server.spec.name
         exited = asyncio.create_task(server.wait())
         try:
@@ -131,7 +143,7 @@ class Supervisor:
             f"The {name} could not start ({_ending(exited.result())}). Its last words:\n{server.last_words()}"
         )
 
-    async def _watch(self, spec: ServerSpec, http: aiohttp.ClientSession) -> None:
+    async def _watch(self, spec: ServerSpec, http: "aiohttp.ClientSession") -> None:
         failures = 0
         while True:
             server = self._running[spec.name]
@@ -146,10 +158,11 @@ class Supervisor:
             await asyncio.sleep(pause)
             await self._try_again(spec, http)
 
-    async def _try_again(self, spec: ServerSpec, http: aiohttp.ClientSession) -> None:
+    async def _try_again(self, spec: ServerSpec, http: "aiohttp.ClientSession") -> None:
         """Start a server that the others can do without; if it fails, `_watch` sees it gone and waits longer."""
         try:
-            await self._bring_up(spec, http)
+            await self._launch(spec)
+            await self._confirm(spec, http)
         except ServerFailed:
             await self._running[spec.name].stop(grace_s=0, hurry=self._hurry)
 
@@ -166,19 +179,6 @@ class Supervisor:
             if server := self._running.get(spec.name):
                 await server.stop(grace_s=self._patience.stop_s, hurry=self._hurry)
         self._on_change([])
-
-
-async def ask_health(http: aiohttp.ClientSession, url: str) -> dict[str, Any] | None:
-    """Return what `/health` says, or None while there is no such answer."""
-    try:
-        async with http.get(url) as answer:
-            return _as_object(await answer.json()) if answer.status == 200 else None
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        return None
-
-
-def _as_object(body: Any) -> dict[str, Any] | None:
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else None
 
 
 def _remark(health: dict[str, Any]) -> str | None:

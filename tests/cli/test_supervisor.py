@@ -76,7 +76,7 @@ def all_gone(processes: list[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=GONE_WITHIN_S)[1]
 
 
-def test_tools_are_healthy_before_the_main_server_starts(start: Callable[..., Run]) -> None:
+def test_it_is_ready_when_first_the_tools_and_then_the_main_server_are_healthy(start: Callable[..., Run]) -> None:
     run = start()
     run.until("ready")
     assert [entry.get("name") for entry in run.said if entry["what"] == "healthy"] == ["tools", "main"]

@@ -1,0 +1,111 @@
+"""`twinport serve` with the real servers on free ports."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Serve:
+    """`twinport serve` as a child, read up to its first prompt."""
+
+    def __init__(self, data_dir: Path, *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "cli",
+                "serve",
+                "--port",
+                "0",
+                "--tools-port",
+                "0",
+                "--data-dir",
+                str(data_dir),
+                *flags,
+            ],
+            cwd=ROOT,
+            env={**os.environ, "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said = ""
+        self.family: list[psutil.Process] = []
+
+    def until(self, wanted: str) -> str:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.said += line
+            if wanted in line:
+                self.family = psutil.Process(self.process.pid).children(recursive=True)
+                return line
+        raise AssertionError(f"ended without {wanted!r}:\n{self.said}")
+
+    def health(self, name: str) -> Any:
+        url = re.search(rf"{name} +(http\S+)", self.said)
+        assert url, self.said
+        with urllib.request.urlopen(url[1] + "/health", timeout=10) as answer:
+            return json.load(answer)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        assert self.process.stdout
+        self.said += self.process.stdout.read()
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Serve]:
+    serve = Serve(tmp_path)
+    try:
+        serve.until("Ctrl-C stops it.")
+        yield serve
+    finally:
+        serve.process.kill()
+        serve.process.communicate()
+        for process in serve.family:
+            if process.is_running():
+                process.kill()
+
+
+@pytest.mark.slow
+def test_both_servers_answer_know_each_other_and_stop_without_a_trace(running: Serve, tmp_path: Path) -> None:
+    assert running.health("main API")["parts"]["tools"]["status"] == "ok"
+    assert running.health("tools API")["tools"]["calculator"] == "available"
+    second = subprocess.run(
+        [sys.executable, "-m", "cli", "serve", "--port", "0", "--tools-port", "0", "--data-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (second.returncode, "Twinport already runs at http://" in second.stderr) == (1, True)
+    assert running.stop() == 0
+    assert running.said.rstrip().endswith("Stopped.")
+    assert not psutil.wait_procs(running.family, timeout=10)[1]
+    assert {path.name for path in (tmp_path / "logs").iterdir()} >= {"main.log", "tools.log"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_kill_9_leaves_nothing_running_and_the_next_start_works(running: Serve, tmp_path: Path) -> None:
+    running.process.kill()
+    again = Serve(tmp_path)
+    try:
+        again.until("Ctrl-C stops it.")
+        assert again.health("main API")["status"] in {"OK", "degraded"}
+        assert not psutil.wait_procs(running.family, timeout=10)[1]
+    finally:
+        assert again.stop(signal.SIGTERM) == 0
