@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from main_api.limits.limit import Limit
 
-_TIMEOUT_S = 0.5
+_TIMEOUT_S = 1.0
 
 
 class RedisLimits:

@@ -17,9 +17,6 @@ from main_api.db import Database
 from main_api.limits.client_address import ClientAddresses
 from main_api.limits.service import RateLimiter
 from shared.errors import TwinportError
-from tests.main_api.db.fixtures import any_db, db, migrated_file, postgres_db, postgres_server, postgres_url
-
-__all__ = ["any_db", "db", "migrated_file", "postgres_db", "postgres_server", "postgres_url"]
 
 JWT_SECRET = "j" * 64
 PEPPER = "p" * 64

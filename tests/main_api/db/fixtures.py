@@ -1,13 +1,17 @@
 """Databases to test on: a migrated SQLite file per test, and a PostgreSQL server of our own where one is installed."""
 
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from main_api.db import Database
@@ -44,52 +48,73 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not initdb or not postgres:
         pytest.skip("no PostgreSQL on this machine")
     folder = tmp_path_factory.mktemp("postgres")
-    account = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        account = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-        shutil.chown(folder, "nobody")
-        for parent in (folder, *folder.parents):
-            if str(parent).startswith("/tmp/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
+    account = _account_for(folder)
     data = folder / "data"
     subprocess.run(
         [initdb, "-D", data, "-U", "twinport", "-A", "trust", "-E", "UTF8", "--no-sync"],
         check=True, capture_output=True, cwd=folder, **account,
     )  # fmt: skip
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [postgres, "-D", data, "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
-            cwd=folder, stdout=log, stderr=log, **account,
-        )  # fmt: skip
+    arguments = [postgres, "-D", data, "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+    for _ in range(5):  # another program may take the port first
+        port = _free_port()
+        with (folder / "log").open("ab") as log:
+            server = subprocess.Popen([*arguments, "-p", str(port)], cwd=folder, stdout=log, stderr=log, **account)
+        if _answers(server, port):
+            break
+    else:
+        pytest.fail((folder / "log").read_text())
     try:
         yield f"postgresql+asyncpg://twinport@127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(30)
+
+
+def _account_for(folder: Path) -> dict[str, Any]:
+    """Return Popen's arguments for running as somebody who owns `folder` and is not root: the server insists."""
+    if os.geteuid() != 0:
+        return {}
+    shutil.chown(folder, "nobody")
+    for parent in folder.parents:
+        if parent.stat().st_uid == 0 and len(parent.parts) > 2:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    return {"user": "nobody", "group": "nogroup", "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + 60
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
 
 
 @pytest.fixture
 async def postgres_url(postgres_server: str) -> str:
     """Return the URL of a fresh, empty database."""
-    import asyncio
-
-    import asyncpg
-
-    plain = postgres_server.replace("+asyncpg", "")
-    for _ in range(200):
-        try:
-            connection = await asyncpg.connect(f"{plain}/postgres")
-            break
-        except (OSError, asyncpg.CannotConnectNowError):
-            await asyncio.sleep(0.05)
-    else:
-        pytest.fail("PostgreSQL did not start")
+    async with asyncio.timeout(60):
+        connection = await _connect(f"{postgres_server.replace('+asyncpg', '')}/postgres")
     name = f"t{uuid4().hex}"
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     return f"{postgres_server}/{name}"
+
+
+async def _connect(url: str) -> asyncpg.Connection:
+    while True:
+        try:
+            return await asyncpg.connect(url)
+        except asyncpg.CannotConnectNowError:  # it listens a moment before it is ready
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

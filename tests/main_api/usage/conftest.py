@@ -1,3 +1,0 @@
-from tests.main_api.db.fixtures import any_db, db, migrated_file, postgres_db, postgres_server, postgres_url
-
-__all__ = ["any_db", "db", "migrated_file", "postgres_db", "postgres_server", "postgres_url"]
