@@ -21,6 +21,7 @@ from main_api.backends.engine_pool import EnginePool
 from main_api.backends.litellm_backend import LitellmBackend
 from main_api.backends.local import LocalBackend
 from main_api.backends.local_launch import LlamaCpp
+from main_api.backends.mlx import MlxBackend
 from main_api.backends.ollama import OllamaBackend
 from main_api.backends.openai_compatible import OpenAICompatibleBackend, OpenAICompatibleOptions
 from main_api.backends.prompt_log import PromptLog
@@ -30,7 +31,7 @@ from main_api.chat.service import ChatParts, ChatService
 from main_api.chat.titles import Titles
 from main_api.db import Database
 from main_api.dialects.errors import install_error_handlers, render_error
-from main_api.dialects.openai.router import router as openai_router
+from main_api.dialects.openai.router import add_openai_routes
 from main_api.limits.client_address import ClientAddresses
 from main_api.limits.service import RateLimiter
 from main_api.metrics import router as metrics_router
@@ -68,7 +69,6 @@ _ROUTERS = (
     sessions_router,
     models_router,
     artifacts_router,
-    openai_router,
 )
 
 
@@ -86,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
+    add_openai_routes(app)
     for router in _ROUTERS:
         app.include_router(router)
     install_error_handlers(app)
@@ -225,6 +226,7 @@ def _backends(settings: Settings, engines: EnginePool, http: aiohttp.ClientSessi
             keep_alive=settings.ollama_keep_alive,
         ),
         "local": LocalBackend(models_dir=models_dir, engines=engines, llamacpp=llamacpp),
+        "mlx": MlxBackend(models_dir=models_dir / "mlx", engines=engines),
     }
 
 
@@ -251,7 +253,9 @@ def _providers(settings: Settings, http: aiohttp.ClientSession) -> dict[str, Bac
             )
     for name, key in (("anthropic", settings.anthropic_api_key), ("google", settings.google_api_key)):
         if key is not None:
-            providers[name] = LitellmBackend(name=name, api_key=key.get_secret_value())
+            providers[name] = LitellmBackend(
+                name=name, api_key=key.get_secret_value(), silence_timeout_s=settings.model_timeout_s
+            )
     return providers
 
 

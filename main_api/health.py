@@ -63,7 +63,7 @@ class Health:
             return {"status": "down", "reason": error.message}
 
 
-def _health(connection: HTTPConnection) -> Health:
+async def _health(connection: HTTPConnection) -> Health:
     return cast("Health", connection.state.health)
 
 

@@ -69,11 +69,16 @@ def require_scope(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
     """Make a dependency that lets only callers with a scope pass."""
 
     async def check(principal: "CurrentPrincipal") -> Principal:
-        if scope not in principal.scopes:
-            raise PermissionDenied(f"This needs the scope {scope!r}, which this API key does not have.")
-        return principal
+        return scoped(principal, scope)
 
     return check
+
+
+def scoped(principal: Principal, scope: str) -> Principal:
+    """Return the caller if its credential has the scope; raises `PermissionDenied`."""
+    if scope not in principal.scopes:
+        raise PermissionDenied(f"This needs the scope {scope!r}, which this API key does not have.")
+    return principal
 
 
 async def _person(principal: Annotated[Principal, Depends(authenticate_request)]) -> Principal:

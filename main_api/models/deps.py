@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from main_api.models.service import ModelService
 
 
-def model_service(request: Request) -> ModelService:
+async def model_service(request: Request) -> ModelService:
     """Return the service in the lifespan state."""
     return cast("ModelService", request.state.models)
 

@@ -8,7 +8,7 @@ from fastapi.requests import HTTPConnection
 from main_api.sessions.service import SessionService
 
 
-def _sessions(connection: HTTPConnection) -> SessionService:
+async def _sessions(connection: HTTPConnection) -> SessionService:
     return cast("SessionService", connection.state.sessions)
 
 

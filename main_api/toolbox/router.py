@@ -16,7 +16,7 @@ from main_api.toolbox.client import ArtifactDownload
 router = APIRouter(tags=["artifacts"])
 
 
-def _artifacts(connection: HTTPConnection) -> Artifacts:
+async def _artifacts(connection: HTTPConnection) -> Artifacts:
     return cast("Artifacts", connection.state.artifacts)
 
 

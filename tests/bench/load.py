@@ -7,6 +7,7 @@ second, the latencies' percentiles in milliseconds and the number of answers tha
 import asyncio
 import sys
 import time
+from typing import cast
 
 import orjson
 import uvloop
@@ -21,8 +22,7 @@ class _Connection(asyncio.Protocol):
         self.lost = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:

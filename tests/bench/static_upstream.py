@@ -5,6 +5,7 @@ Run as `python -m tests.bench.static_upstream PORT`.
 
 import asyncio
 import sys
+from typing import cast
 
 import orjson
 import uvloop
@@ -42,8 +43,7 @@ class _Static(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

@@ -1,20 +1,20 @@
 """`POST /v1/chat/completions`: OpenAI's chat endpoint, the product's front door."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import FastAPI, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
 from main_api.agents.collect import collect
-from main_api.auth.deps import require_scope
-from main_api.auth.principal import Principal
+from main_api.auth.deps import authenticate_request, scoped
 from main_api.chat.call import ChatCall
-from main_api.chat.deps import ChatServiceDep
 from main_api.chat.relay import RelayRun
 from main_api.chat.run import ChatRun
+from main_api.chat.service import ChatService
+from main_api.dialects.direct_route import DirectRoute
 from main_api.dialects.disconnect import cancel_on_disconnect
 from main_api.dialects.errors import validation_failure
 from main_api.dialects.openai.render import chunk_frames, completion, failure_frame
@@ -22,10 +22,6 @@ from main_api.dialects.openai.schemas import ChatCompletionRequest, PortalTools,
 from main_api.dialects.sse import EventStreamResponse
 from shared.errors import InvalidRequest
 from shared.tools_contract import JsonObject
-
-router = APIRouter(tags=["openai"])
-
-ChatPrincipal = Annotated[Principal, Depends(require_scope("chat"))]
 
 _BODY_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -35,16 +31,30 @@ _BODY_SCHEMA: dict[str, Any] = {
 }
 
 
-@router.post("/v1/chat/completions", openapi_extra=_BODY_SCHEMA, response_class=Response)
-async def create_chat_completion(request: Request, principal: ChatPrincipal, chat: ChatServiceDep) -> Response:
+def add_openai_routes(app: FastAPI) -> None:
+    """Mount the dialect; call it before other routers, because routes are tried in order and this is the busy one."""
+    app.router.add_api_route(
+        "/v1/chat/completions",
+        create_chat_completion,
+        methods=["POST"],
+        tags=["openai"],
+        response_class=Response,
+        openapi_extra=_BODY_SCHEMA,
+        route_class_override=DirectRoute,
+    )
+
+
+async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation, whole or as server-sent events (`stream: true`).
 
     OpenAI's fields mean what OpenAI documents. `agent_type` picks an agent, `available_tools` the server-side tools
     it may use, `session_id` continues a stored chat, `store` says whether this one is kept. Agent events appear in the
-    stream as chunks with `choices: []`, and as `events` in a whole answer.
+    stream as chunks with `choices: []`, and as `tool_results` in a whole answer. Needs the scope `chat`.
     """
+    principal = scoped(await authenticate_request(request), "chat")
     body = await _json_body(request)
     parsed = _checked(body)
+    chat = cast("ChatService", request.state.chat)
     run = await chat.open(_call(body, parsed), principal)
     if parsed.stream:
         return _streamed(run, include_usage=parsed.stream_options is not None and parsed.stream_options.include_usage)
