@@ -1,7 +1,6 @@
 """MLX on the CPU with the bundled model's own weights: a real mlx_lm.server behind the real supervisor."""
 
 import asyncio
-import importlib.util
 import json
 import os
 import signal
@@ -23,16 +22,15 @@ from main_api.events import ChoiceFinished, ModelEvent, TextDelta, UsageReported
 from shared.errors import InvalidRequest, NotFound
 
 from .conftest import BUNDLED, GREETING
-from .mlx_folder import make_mlx_folder
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("mlx_lm") is None, reason="the extra mlx is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("mlx_lm", reason="the extra mlx is not installed")
+    from .mlx_folder import make_mlx_folder  # its libraries come with the extra
+
     folder = tmp_path_factory.mktemp("mlx")
     make_mlx_folder(BUNDLED, folder / "tiny")
     (folder / "broken").mkdir()
