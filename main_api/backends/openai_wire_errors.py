@@ -104,7 +104,7 @@ def error_from_stream(provider: str, error: object) -> TwinportError:
     return error_from_complaint(provider, status or 500, complaint, None)
 
 
-def error_from_complaint(  # noqa: PLR0911  a table, one row a line
+def error_from_complaint(
     provider: str, status: int, complaint: UpstreamComplaint, retry_after: float | None
 ) -> TwinportError:
     """Pick the error of our tree for a status and what the body said; see the table at the top of this file."""
