@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,10 @@ _DROPPED = Counter("twinport_prompt_log_dropped_total", "Prompts that were not l
 _FAILED = Counter("twinport_prompt_log_failed_total", "Prompts that could not be written, a full disk say")
 
 _BATCH_S = 0.1
-_CANNOT_BE_WRITTEN = (OSError, TypeError, ValueError, KeyError, AttributeError, RecursionError)
+_TURNS_AT_ONCE = 64
+_PAUSE_S = 0.001
+"""The event loop gets the interpreter between batches, not between lines: each handover costs more than a line does."""
+_CANNOT_BE_RENDERED = (TypeError, ValueError, KeyError, AttributeError, RecursionError)
 
 
 @dataclass(slots=True)
@@ -125,16 +128,26 @@ class PromptLog:
 
     def _drain(self) -> None:
         while self._mailbox:
-            turn, weight = self._mailbox.popleft()
+            turns = [self._mailbox.popleft() for _ in range(min(len(self._mailbox), _TURNS_AT_ONCE))]
+            lines = [line for turn, _ in turns if (line := self._rendered(turn))]
             try:
-                self._file.append(_line(turn))
-            except _CANNOT_BE_WRITTEN as error:
-                _FAILED.inc()
-                _log.error(
-                    "prompt not logged", model=turn.model, error=type(error).__name__
-                )  # no traceback: it shows prompts
-            self._bytes_out += weight
-            time.sleep(0)  # let the event loop have the interpreter between two lines
+                self._file.append(lines)
+            except OSError as error:
+                self._failed(error, len(lines))
+            self._bytes_out += sum(weight for _, weight in turns)
+            time.sleep(_PAUSE_S)
+
+    def _rendered(self, turn: Turn) -> bytes | None:
+        try:
+            return _line(turn)
+        except _CANNOT_BE_RENDERED as error:
+            self._failed(error, 1)
+            return None
+
+    @staticmethod
+    def _failed(error: Exception, turns: int) -> None:
+        _FAILED.inc(turns)
+        _log.error("prompts not logged", turns=turns, error=type(error).__name__)  # no traceback: it shows prompts
 
 
 class _RotatingFile:
@@ -150,16 +163,25 @@ class _RotatingFile:
         self._descriptor: int | None = None
         self._size = 0
 
-    def append(self, line: bytes) -> None:
-        if self._descriptor is not None and self._size + len(line) > self._max_bytes and self._size:
-            self._rotate()
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Write whole lines with as few calls as rotation allows."""
+        block = bytearray()
+        for line in lines:
+            if self._size + len(block) + len(line) > self._max_bytes and self._size + len(block):
+                self._write(block)
+                block.clear()
+                self._rotate()
+            block += line
+        self._write(block)
+
+    def _write(self, block: bytes | bytearray) -> None:
         if self._descriptor is None:
             self._descriptor = self._open()
-        view = memoryview(line)
-        while view:
-            written = os.write(self._descriptor, view)
-            self._size += written
-            view = view[written:]
+        written = 0
+        while written < len(block):
+            count = os.write(self._descriptor, bytes(block[written:]))
+            written += count
+            self._size += count
 
     def close(self) -> None:
         if self._descriptor is not None:

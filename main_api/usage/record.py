@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 import orjson
@@ -66,9 +66,10 @@ class JournalLine:
 
     def row(self) -> dict[str, Any]:
         """Return the columns of the table."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _COLUMNS}
 
 
+_COLUMNS = tuple(field.name for field in fields(JournalLine))
 _LINES: TypeAdapter[JournalLine] = TypeAdapter(JournalLine)
 
 
