@@ -1,8 +1,10 @@
 """What one call has used, and its form as a line of the journal. Nothing here touches disk or database."""
 
+import hashlib
 import secrets
 import time
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
@@ -64,12 +66,29 @@ class JournalLine:
     status: Annotated[int, Field(ge=0, le=999)]
     latency_ms: _Count
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns of the table."""
-        return {name: getattr(self, name) for name in _COLUMNS}
+
+def sum_up(lines: Iterable[JournalLine], *, batch: str) -> list[dict[str, Any]]:
+    """Add the calls of a batch up into rows of the table.
+
+    `batch` names the lines for ever (a segment and a place in it): the same lines always give rows with the same ids,
+    so inserting them again changes nothing.
+    """
+    rows: dict[tuple[object, ...], dict[str, Any]] = {}
+    for line in lines:
+        key = (line.user_id, line.key_id, line.model, line.agent, line.partial, line.status)
+        row = rows.setdefault(key, {})
+        if not row:
+            row_id = hashlib.sha256(f"{batch}:{key!r}".encode()).hexdigest()[:32]
+            row.update(zip(_KEY, key, strict=True), id=row_id, at=line.at, calls=0, **dict.fromkeys(_SUMMED, 0))
+        row["calls"] += 1
+        row["at"] = max(row["at"], line.at)
+        for name in _SUMMED:
+            row[name] = min(row[name] + getattr(line, name), _BIGINT)
+    return list(rows.values())
 
 
-_COLUMNS = tuple(field.name for field in fields(JournalLine))
+_KEY = ("user_id", "key_id", "model", "agent", "partial", "status")
+_SUMMED = ("prompt_tokens", "completion_tokens", "latency_ms")
 _LINES: TypeAdapter[JournalLine] = TypeAdapter(JournalLine)
 
 

@@ -1,14 +1,14 @@
 """`UsageRecorder`: notes what each call used, without making the call wait, and loses nothing when the process dies.
 
 A record goes into the journal at once and into the database in batches. A segment of the journal is removed after its
-lines are committed; after a crash in between they are inserted again, which changes nothing, since each has an id.
+lines are committed; after a crash in between they are inserted again, which changes nothing: see `sum_up`.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +18,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from main_api.db import Database
 from main_api.usage import store
 from main_api.usage.journal import Journal
-from main_api.usage.record import JournalLine, UsageRecord, UsageTotals, parse_line, to_line
+from main_api.usage.record import JournalLine, UsageRecord, UsageTotals, parse_line, sum_up, to_line
 from shared.errors import TwinportError
 from shared.logging import get_logger
 
 _log = get_logger("usage")
 
 _BATCH: Final = 500
+"""Lines of a transaction. A segment is cut the same way whenever it is read."""
 
 TouchKeys = Callable[[AsyncSession, Mapping[int, datetime]], Awaitable[None]]
 """Note when API keys were last used, in the session given. `AuthService.keys.touch` is one."""
@@ -99,16 +100,19 @@ class UsageRecorder:
         """Insert the lines of a segment, then remove it."""
         with contextlib.suppress(FileNotFoundError):  # another process was quicker; it inserted the same lines
             with segment.open("rb") as file:
-                while lines := await asyncio.to_thread(lambda: list(islice(file, _BATCH))):
-                    await self._insert(lines)
+                for number in count():
+                    lines = await asyncio.to_thread(lambda: list(islice(file, _BATCH)))
+                    if not lines:
+                        break
+                    await self._insert(lines, batch=f"{segment.stem}:{number}")
             await asyncio.to_thread(segment.unlink)
 
-    async def _insert(self, lines: list[bytes]) -> None:
+    async def _insert(self, lines: list[bytes], *, batch: str) -> None:
         records = list(_parsed(lines))
         if not records:
             return
         async with self._db.transaction() as db:
-            await store.insert(db, records)
+            await store.insert(db, sum_up(records, batch=batch))
             if self._touch_keys is not None:
                 await self._touch_keys(db, _last_used(records))
 

@@ -8,16 +8,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from main_api.usage.record import JournalLine, UsageTotals
+from main_api.usage.record import UsageTotals
 from main_api.usage.tables import UsageRow
 
 
-async def insert(db: AsyncSession, lines: Sequence[JournalLine]) -> None:
-    """Insert records; those that are there already are left as they are."""
+async def insert(db: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; those that are there already are left as they are."""
     connection = await db.connection()
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    rows: list[dict[str, Any]] = [line.row() for line in lines]
-    await connection.execute(dialect.insert(UsageRow).on_conflict_do_nothing(index_elements=["id"]), rows)
+    await connection.execute(dialect.insert(UsageRow).on_conflict_do_nothing(index_elements=["id"]), list(rows))
 
 
 async def totals(db: AsyncSession, user_id: int) -> list[UsageTotals]:
@@ -25,7 +24,7 @@ async def totals(db: AsyncSession, user_id: int) -> list[UsageTotals]:
     statement = (
         select(
             UsageRow.model,
-            func.count(),
+            func.sum(UsageRow.calls),
             func.sum(UsageRow.prompt_tokens),
             func.sum(UsageRow.completion_tokens),
         )
@@ -34,6 +33,6 @@ async def totals(db: AsyncSession, user_id: int) -> list[UsageTotals]:
         .order_by(col(UsageRow.model))
     )
     return [
-        UsageTotals(model=model, calls=calls, prompt_tokens=int(prompt), completion_tokens=int(completion))
+        UsageTotals(model=model, calls=int(calls), prompt_tokens=int(prompt), completion_tokens=int(completion))
         for model, calls, prompt, completion in (await db.exec(statement)).all()
     ]

@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 from sqlmodel import select
@@ -39,6 +38,10 @@ async def rows(db: Database) -> list[UsageRow]:
         return list((await session.exec(select(UsageRow).order_by(UsageRow.id))).all())
 
 
+async def calls(db: Database) -> int:
+    return sum(row.calls for row in await rows(db))
+
+
 async def test_a_record_arrives_with_all_its_fields(recorder: UsageRecorder, any_db: Database) -> None:
     at = datetime(2026, 11, 20, 12, 0, 0, 250_000, UTC)
     record = call(key_id=7, agent="react", partial=True, status=499, latency_ms=1234, at=at.timestamp())
@@ -47,7 +50,7 @@ async def test_a_record_arrives_with_all_its_fields(recorder: UsageRecorder, any
     (row,) = await rows(any_db)
     stored = row.model_dump()
     assert stored == {
-        "id": record.id, "at": at, "user_id": 1, "key_id": 7, "model": "local/tiny", "agent": "react",
+        "id": row.id, "at": at, "user_id": 1, "key_id": 7, "model": "local/tiny", "agent": "react", "calls": 1,
         "prompt_tokens": 10, "completion_tokens": 5, "partial": True, "status": 499, "latency_ms": 1234,
     }  # fmt: skip
 
@@ -69,7 +72,7 @@ async def test_once_started_it_needs_no_flush(recorder: UsageRecorder, any_db: D
     for _ in range(1200):  # more than two batches
         recorder.record(call())
     async with asyncio.timeout(10):
-        while len(await rows(any_db)) < 1200:
+        while await calls(any_db) < 1200:
             await asyncio.sleep(0.01)
         while list((tmp_path / "usage").iterdir()):
             await asyncio.sleep(0.01)
@@ -81,7 +84,7 @@ async def test_closing_writes_everything_down(any_db: Database, tmp_path: Path) 
     await asyncio.sleep(0)
     recorder.record(call())
     await recorder.aclose()
-    assert len(await rows(any_db)) == 1
+    assert await calls(any_db) == 1
     assert list((tmp_path / "usage").iterdir()) == []
 
 
@@ -92,17 +95,18 @@ async def test_closing_without_a_call_leaves_no_file(db: Database, tmp_path: Pat
     assert list(tmp_path.glob("usage/*")) == []
 
 
-async def test_a_line_that_is_replayed_is_counted_once(any_db: Database, tmp_path: Path) -> None:
+async def test_a_segment_that_is_replayed_is_counted_once(any_db: Database, tmp_path: Path) -> None:
     """As after a crash between the commit and the removal of the segment."""
     folder = tmp_path / "usage"
     recorder = UsageRecorder(any_db, folder=folder)
     recorder.record(call())
+    recorder.record(call())
     (segment,) = folder.iterdir()
     content = segment.read_bytes()
     await recorder.flush()
-    (folder / "00000000000000000001-1-aaaaaaaa.jsonl").write_bytes(content * 3)
+    segment.write_bytes(content)
     await recorder.flush()
-    assert len(await rows(any_db)) == 1
+    assert await calls(any_db) == 2
     await recorder.aclose()
 
 
@@ -125,7 +129,7 @@ async def test_what_a_living_process_writes_to_is_left_alone(db: Database, tmp_p
     assert await rows(db) == []
     first.record(call())
     await first.flush()
-    assert len(await rows(db)) == 2
+    assert await calls(db) == 2
     await first.aclose()
     await second.aclose()
 
@@ -139,7 +143,7 @@ async def test_a_torn_last_line_costs_that_line_only(db: Database, tmp_path: Pat
     (segment,) = folder.iterdir()
     os.truncate(segment, segment.stat().st_size - cut)
     await recorder.flush()
-    assert len(await rows(db)) == (2 if cut == 1 else 1)  # without its newline the line is still whole
+    assert await calls(db) == (2 if cut == 1 else 1)  # without its newline the line is still whole
     await recorder.aclose()
 
 
@@ -164,7 +168,7 @@ async def test_what_clients_and_providers_send_never_blocks_the_batch(
     recorder.record(call())
     await recorder.flush()
     stored = await rows(any_db)
-    assert len(stored) == 2
+    assert await calls(any_db) == 2
     assert all(row.prompt_tokens >= 0 and row.completion_tokens >= 0 and row.latency_ms >= 0 for row in stored)
 
 
@@ -173,7 +177,7 @@ async def test_a_line_that_makes_no_sense_is_passed_over(recorder: UsageRecorder
     recorder.record(call(id="no id at all'; DROP TABLE usage;--"))
     recorder.record(call())
     await recorder.flush()
-    assert len(await rows(any_db)) == 1
+    assert await calls(any_db) == 1
 
 
 async def test_usage_waits_while_the_database_is_away(db: Database, tmp_path: Path) -> None:
@@ -188,7 +192,7 @@ async def test_usage_waits_while_the_database_is_away(db: Database, tmp_path: Pa
     await away.aclose()
     back = UsageRecorder(db, folder=tmp_path / "usage")
     await back.flush()
-    assert len(await rows(db)) == 2
+    assert await calls(db) == 2
     await back.aclose()
 
 
@@ -210,7 +214,7 @@ async def test_a_full_disk_breaks_no_call_and_loses_nothing_that_fits_in_memory(
         signal.signal(signal.SIGXFSZ, ignored)
     recorder.record(call())
     await recorder.flush()
-    assert len(await rows(db)) == 102
+    assert await calls(db) == 102
     await recorder.aclose()
 
 
@@ -221,7 +225,7 @@ async def test_a_folder_that_cannot_be_made_breaks_no_call(db: Database, tmp_pat
         recorder.record(call())
     (tmp_path / "file").unlink()
     await recorder.flush()
-    assert len(await rows(db)) == 10_000  # the newest; memory is bounded
+    assert await calls(db) == 10_000  # the newest; memory is bounded
     await recorder.aclose()
 
 
@@ -229,7 +233,7 @@ async def test_keys_are_told_when_they_were_last_used_in_the_same_transaction(an
     told: dict[int, datetime] = {}
 
     async def touch(session: AsyncSession, used_at: Mapping[int, datetime]) -> None:
-        assert len((await session.exec(select(UsageRow))).all()) == 3
+        assert sum(row.calls for row in (await session.exec(select(UsageRow))).all()) == 3
         told.update(used_at)
 
     recorder = UsageRecorder(any_db, folder=tmp_path / "usage", touch_keys=touch)
@@ -240,16 +244,14 @@ async def test_keys_are_told_when_they_were_last_used_in_the_same_transaction(an
     await recorder.aclose()
 
 
-async def test_recording_costs_less_than_15_microseconds(db: Database, tmp_path: Path) -> None:
-    recorder = UsageRecorder(db, folder=tmp_path / "usage")
-    best = 1.0
-    for _ in range(8):
-        started = perf_counter()
-        for _ in range(1000):
-            recorder.record(call())
-        best = min(best, (perf_counter() - started) / 1000)
-    assert best < 15e-6
-    recorder._journal.close()
+async def test_calls_that_differ_only_in_counts_are_one_row(recorder: UsageRecorder, any_db: Database) -> None:
+    for tokens in (1, 2, 3):
+        recorder.record(call(prompt_tokens=tokens, latency_ms=10))
+    recorder.record(call(status=502, partial=True))
+    await recorder.flush()
+    stored = {row.status: row for row in await rows(any_db)}
+    assert (stored[200].calls, stored[200].prompt_tokens, stored[200].latency_ms) == (3, 6, 30)
+    assert stored[502].calls == 1
 
 
 _RECORDING = """

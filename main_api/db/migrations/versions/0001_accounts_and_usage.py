@@ -78,6 +78,7 @@ def upgrade() -> None:
         sa.Column("key_id", sa.BigInteger()),
         sa.Column("model", sa.String(200), nullable=False),
         sa.Column("agent", sa.String(64), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
         sa.Column("prompt_tokens", sa.BigInteger(), nullable=False),
         sa.Column("completion_tokens", sa.BigInteger(), nullable=False),
         sa.Column("partial", sa.Boolean(), nullable=False),
