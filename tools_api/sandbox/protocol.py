@@ -70,7 +70,7 @@ def _decode(raw: bytes, limits: Limits) -> Answer:
         exit_code=max(-255, min(255, int(single["exit"]))),
         timed_out="timeout" in single,
         full="full" in single,
-        cpu_s=max(0.0, min(1e6, float(single["cpu_s"]))),
+        cpu_s=_seconds(single["cpu_s"]),
         peak_bytes=_natural(single["peak_bytes"], 1 << 50),
         report=raw[start + size : files_start],
         files=_files(memoryview(raw)[files_start:], [v for k, v in fields if k == "file"], limits),
@@ -93,6 +93,13 @@ def _files(content: memoryview, entries: list[str], limits: Limits) -> tuple[San
         files.append(SandboxFile(name, bytes(piece)))
         position += size
     return tuple(files)
+
+
+def _seconds(text: str) -> float:
+    value = float(text[:20])
+    if not 0 <= value <= 1e6:  # which NaN is not either
+        raise BrokenAnswer("number out of range")
+    return value
 
 
 def _natural(text: str, at_most: int) -> int:

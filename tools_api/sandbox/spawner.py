@@ -54,8 +54,7 @@ class Spawner:
         """Start a sandbox for `job`; at the end nothing of it is left. Raises `SandboxBroken`, `Unusable`."""
         cgroup = self._create_cgroup(limits)
         try:
-            process, result = await self._start(job, limits, cgroup)
-            execution = Execution(process, result, limits)
+            execution = await self._start_whole(job, limits, cgroup)
             try:
                 await execution.until_ready()
                 yield execution, cgroup
@@ -71,15 +70,25 @@ class Spawner:
         if self.cgroups:
             self.cgroups.close()
 
+    async def _start_whole(self, job: Job, limits: Limits, cgroup: CgroupV1 | CgroupV2 | None) -> Execution:
+        """Start, and if cancelled meanwhile, start first and end then: asyncio can hang when it is cancelled while
+        it connects a child's pipes."""
+        starting = asyncio.ensure_future(self._start(job, limits, cgroup))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait({starting})
+            if starting.exception() is None:
+                await starting.result().gone()
+            raise
+
     def _create_cgroup(self, limits: Limits) -> CgroupV1 | CgroupV2 | None:
         try:
             return self.cgroups.create(limits) if self.cgroups else None
         except OSError as error:
             raise Unusable(f"the control groups are no longer writable: {error.strerror}") from None
 
-    async def _start(
-        self, job: Job, limits: Limits, cgroup: CgroupV1 | CgroupV2 | None
-    ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader]:
+    async def _start(self, job: Job, limits: Limits, cgroup: CgroupV1 | CgroupV2 | None) -> Execution:
         try:
             entry = await self.host_user.enter((*self.interpreter.trees, _SUPERVISOR, *job.trees))
         except (HostUserUnusable, OSError) as error:
@@ -103,7 +112,7 @@ class Spawner:
                 if_not_started.callback(transport.close)
                 process = await _exec(argv, (seccomp_fd, result_write))
                 if_not_started.pop_all()
-            return process, result
+            return Execution(process, result, limits)
 
 
 def prepare(*, bubblewrap: Path | None, interpreter: Interpreter, use_cgroups: bool) -> Spawner:

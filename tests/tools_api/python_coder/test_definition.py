@@ -1,0 +1,60 @@
+"""What models and the boundary are told about the tool."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tools_api.invoke.tool import ToolCall
+from tools_api.python_coder import PythonCoder, PythonCoderOptions
+from tools_api.sandbox import Sandbox, SandboxOptions, SandboxUnavailable
+
+
+def _tool(bubblewrap: Path | None = None) -> PythonCoder:
+    return PythonCoder(Sandbox(SandboxOptions(bubblewrap=bubblewrap)), PythonCoderOptions())
+
+
+async def test_on_a_machine_without_a_sandbox_the_tool_is_unavailable_and_nothing_runs(tmp_path: Path) -> None:
+    sandbox = Sandbox(SandboxOptions(bubblewrap=Path("/nonexistent/bwrap")))
+    await sandbox.start()
+    tool = PythonCoder(sandbox, PythonCoderOptions())
+    assert not tool.definition.available
+    assert tool.definition.unavailable_reason
+    marker = tmp_path / "marker"
+    call = ToolCall(arguments={"code": f"open({str(marker)!r}, 'w')"}, workspace=tmp_path, timeout_s=5, caller="test")
+    with pytest.raises(SandboxUnavailable) as raised:
+        await tool.run(call)
+    assert raised.value.status == 503
+    assert not marker.exists()
+    await sandbox.aclose()
+
+
+def test_it_has_the_cortex_documents_name_too() -> None:
+    assert _tool().definition.aliases == ("python_repl",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fits"),
+    [
+        ({"code": "print(1)"}, True),
+        ({"code": "print(1)", "timeout": 5}, True),
+        ({}, False),
+        ({"code": ""}, False),
+        ({"code": 5}, False),
+        ({"input": "print(1)"}, False),
+        ({"code": "x", "timeout": 0}, False),
+        ({"code": "x", "timeout": 31}, False),
+        ({"code": "x" * 100_001}, False),
+        ({"code": "x", "sandbox": False}, False),
+        ({"code": "x", "limits": {"memory_bytes": 1}}, False),
+    ],
+)
+def test_the_schema_admits_code_and_nothing_that_relaxes(arguments: dict[str, object], fits: bool) -> None:
+    validator = jsonschema.Draft202012Validator(_tool().definition.parameters)
+    assert validator.is_valid(arguments) is fits
+
+
+def test_the_description_teaches_its_use() -> None:
+    description = _tool().definition.description
+    for words in ("no network", "value of its last expression", "current folder", "Variables do not survive"):
+        assert words in description

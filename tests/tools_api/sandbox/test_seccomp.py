@@ -1,0 +1,87 @@
+"""The compiled filter, run by a small interpreter of its own, for both architectures that we ship to."""
+
+import struct
+import sys
+
+import pytest
+
+from tools_api.sandbox.seccomp import ALLOWED, compile_filter
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's"),
+]
+
+ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x50001, 0x50026, 0x00000000
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+NUMBERS = {
+    "x86_64": {"read": 0, "clone": 56, "clone3": 435, "socket": 41, "bpf": 321, "ioctl": 16, "io_uring_setup": 425},
+    "aarch64": {"read": 63, "clone": 220, "clone3": 435, "socket": 198, "bpf": 280, "ioctl": 29, "io_uring_setup": 425},
+}
+
+
+def _verdict(program: bytes, architecture: int, number: int, *arguments: int) -> int:
+    """Interpret classic BPF over a `seccomp_data`, as the kernel does."""
+    data = struct.pack("<IIQ6Q", number, architecture, 0, *(*arguments, *[0] * (6 - len(arguments))))
+    instructions = list(struct.iter_unpack("<HBBI", program))
+    position = accumulator = 0
+    while True:
+        code, if_true, if_false, operand = instructions[position]
+        position += 1
+        match code:
+            case 0x20:
+                accumulator = struct.unpack_from("<I", data, operand)[0]
+            case 0x54:
+                accumulator &= operand
+            case 0x05:
+                position += operand
+            case 0x15:
+                position += if_true if accumulator == operand else if_false
+            case 0x25:
+                position += if_true if accumulator > operand else if_false
+            case 0x35:
+                position += if_true if accumulator >= operand else if_false
+            case 0x06:
+                return operand
+            case _:
+                raise AssertionError(hex(code))
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize(
+    ("call", "arguments", "verdict"),
+    [
+        ("read", (0, 0, 0), ALLOW),
+        ("bpf", (0,), EPERM),
+        ("io_uring_setup", (1,), EPERM),
+        ("clone3", (0, 0), ENOSYS),
+        ("clone", (17,), ALLOW),
+        ("clone", (0x1000_0011,), EPERM),
+        ("clone", (0x2_0011,), EPERM),
+        ("socket", (1, 1, 0), ALLOW),
+        ("socket", (2, 1, 0), EPERM),
+        ("socket", (40, 1, 0), EPERM),
+        ("ioctl", (0, 0x5401), ALLOW),
+        ("ioctl", (0, 0x5412), EPERM),
+    ],
+)
+def test_the_filter_decides(machine: str, call: str, arguments: tuple[int, ...], verdict: int) -> None:
+    program = compile_filter(machine)
+    assert _verdict(program, ARCHITECTURES[machine], NUMBERS[machine][call], *arguments) == verdict
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_another_architectures_calls_kill(machine: str) -> None:
+    assert _verdict(compile_filter(machine), 0x40000003, 0) == KILL  # i386
+
+
+def test_a_number_that_no_one_knows_is_refused() -> None:
+    assert _verdict(compile_filter("x86_64"), ARCHITECTURES["x86_64"], 9999) == EPERM
+
+
+def test_the_x32_table_kills() -> None:
+    assert _verdict(compile_filter("x86_64"), ARCHITECTURES["x86_64"], 0x4000_0000) == KILL
+
+
+def test_the_list_names_nothing_twice() -> None:
+    assert len(set(ALLOWED)) == len(ALLOWED)
