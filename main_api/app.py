@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import aiohttp
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from config import Settings
@@ -62,6 +63,9 @@ class State(TypedDict):
     health: health.Health
 
 
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False)
+"""Ours are /metrics and the log; FastAPI's looks the environment up on every request to find out that it is off."""
+
 _ROUTERS = (
     health.router,
     metrics_router,
@@ -85,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Accounts, sessions, models and agents behind an OpenAI-compatible API.",
         lifespan=lifespan,
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
     )
     add_openai_routes(app)
     for router in _ROUTERS:

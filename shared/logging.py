@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -23,12 +24,12 @@ def configure_logging(*, service: str, level: str) -> None:
     def stamp(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         event["service"] = service
         event["request_id"] = current_request_id()
+        event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return event
 
     processors: list[structlog.typing.Processor] = [
         stamp,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(_TRACEBACKS),
     ]
     numeric_level = logging.getLevelNamesMapping()[level.upper()]

@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from main_api.dialects.disconnect import cancel_on_disconnect
+from shared.disconnect import while_connected
 from shared.errors import ClientDisconnected, TwinportError, Unavailable
 from shared.logging import get_logger
 
@@ -49,7 +49,7 @@ class EventStreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await cancel_on_disconnect(receive, self._pump(send))
+            await while_connected(receive, self._pump(send))
         except ClientDisconnected:
             if not self._started:
                 raise

@@ -4,10 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from shared.disconnect import while_connected
 from shared.request_id import bind_request_id
 from shared.tools_contract import InvokeRequest, ToolDefinition, ToolList, ToolResult
 from tools_api.invoke.deps import SECURITY, CallerDep, InvokerDep, InvokeRequestDep
-from tools_api.invoke.disconnect import while_connected
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No service key, or one that is not known"},

@@ -15,11 +15,11 @@ from main_api.chat.relay import RelayRun
 from main_api.chat.run import ChatRun
 from main_api.chat.service import ChatService
 from main_api.dialects.direct_route import DirectRoute
-from main_api.dialects.disconnect import cancel_on_disconnect
 from main_api.dialects.errors import validation_failure
 from main_api.dialects.openai.render import chunk_frames, completion, failure_frame
 from main_api.dialects.openai.schemas import ChatCompletionRequest, PortalTools, sampling_options
 from main_api.dialects.sse import EventStreamResponse
+from shared.disconnect import while_connected
 from shared.errors import InvalidRequest
 from shared.tools_contract import JsonObject
 
@@ -58,7 +58,7 @@ async def create_chat_completion(request: Request) -> Response:
     run = await chat.open(_call(body, parsed), principal)
     if parsed.stream:
         return _streamed(run, include_usage=parsed.stream_options is not None and parsed.stream_options.include_usage)
-    return await cancel_on_disconnect(request.receive, _whole(run))
+    return await while_connected(request.receive, _whole(run))
 
 
 async def _json_body(request: Request) -> JsonObject:

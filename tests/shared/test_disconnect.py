@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message
 
 from shared.errors import ClientDisconnected, NotFound
-from tools_api.invoke.disconnect import while_connected
+from shared.disconnect import while_connected
 
 
 async def stays() -> Message:
