@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from main_api.db.engine import make_engine, sqlite_path
 from main_api.db.failures import translated_failures
+from main_api.db.migrate import newest_revision, upgrade_in_child
 
 
 class Database:
@@ -60,14 +61,25 @@ class Database:
             await (await session.connection()).execute(text("SELECT 1"))
 
     async def migrate(self) -> None:
-        """Bring the tables up to date, in a thread; safe beside other processes and after a kill.
+        """Bring the tables up to date; safe beside other processes and after a kill.
 
+        Runs in a process of its own, and only when there is something to do: Alembic would stay in this one's memory.
         Raises `DatabaseTooNew`.
         """
-        from main_api.db.migrate import upgrade  # Alembic is needed once, and not by everyone who opens a database
+        if await self._is_current():
+            return
+        await upgrade_in_child(self._url)
 
+    async def _is_current(self) -> bool:
+        if self._path is not None and not self._path.exists():
+            return False
         with translated_failures():
-            await asyncio.to_thread(upgrade, self._url)
+            async with self._reads() as session:
+                connection = await session.connection()
+                if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+                    return False
+                versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
+        return list(versions) == [newest_revision()]
 
     async def aclose(self) -> None:
         """Close every connection."""
