@@ -96,7 +96,10 @@ class Settings(BaseSettings):
         8192, ge=512, description="Context window per slot of a local engine, in tokens (less if the model has less)"
     )
     engine_slots: int = Field(8, ge=1, le=64, description="Requests that a local engine batches together")
-    engine_threads: int | None = Field(None, ge=1, description="Threads of a local engine; empty: the number of cores")
+    engine_max_loaded: int = Field(2, ge=1, le=64, description="Local engines in memory at once; idle ones make room")
+    engine_threads: int | None = Field(
+        None, ge=1, description="Threads of a local engine; empty: most cores, and one for the bundled model"
+    )
     engine_idle_unload_s: Seconds = Field(
         900, description="Seconds without a request after which a local engine is unloaded"
     )
@@ -127,6 +130,9 @@ class Settings(BaseSettings):
     tools_caller_concurrency: int = Field(64, ge=1, description="Tool calls of one service that run at the same time")
     tools_caller_waiting: int = Field(512, ge=0, description="Tool calls of one service that may wait for their turn")
     default_tool_timeout: Seconds = Field(30, description="Seconds that a tool call may take")
+    tools_llm_api_key: SecretStr | None = Field(
+        None, description="Key that tools ask models with; empty: made on first start and kept in DATA_DIR/secrets"
+    )
     tools_llm_base_url: str | None = Field(
         None, description="OpenAI-compatible server that tools ask; empty: the main API"
     )
@@ -177,7 +183,7 @@ class Settings(BaseSettings):
             raise ValueError("every key has at least 32 characters")
         return value
 
-    @field_validator("jwt_secret_key", "tools_api_key")
+    @field_validator("jwt_secret_key", "tools_api_key", "tools_llm_api_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:

@@ -7,6 +7,7 @@ from typing import TypedDict
 import aiohttp
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from prometheus_client import REGISTRY
 from starlette.middleware.cors import CORSMiddleware
 
 from config import Settings
@@ -18,6 +19,7 @@ from main_api.agents.registry import create_agents
 from main_api.auth.router import router as auth_router
 from main_api.auth.service import AuthOptions, AuthService
 from main_api.backends.engine import EngineOptions
+from main_api.backends.engine_metrics import EngineCollector
 from main_api.backends.engine_pool import EnginePool
 from main_api.backends.litellm_backend import LitellmBackend
 from main_api.backends.local import LocalBackend
@@ -139,6 +141,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
 
     engines = EnginePool(_engine_options(settings), http)
     stack.push_async_callback(engines.aclose)
+    collector = EngineCollector(engines.status)
+    REGISTRY.register(collector)
+    stack.callback(REGISTRY.unregister, collector)
     router = _model_router(settings, engines, http, stack)
     stack.push_async_callback(router.aclose)
     tools = ToolsClient(
@@ -160,6 +165,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         artifacts=artifacts,
         usage=usage,
         max_history=settings.max_conversation_history,
+        default_temperature=settings.default_temperature,
     )
     return State(
         auth=auth,
@@ -190,6 +196,7 @@ def _engine_options(settings: Settings) -> EngineOptions:
         log_dir=settings.data_dir / "logs" / "engines",
         slots=settings.engine_slots,
         context=settings.engine_context,
+        max_loaded=settings.engine_max_loaded,
         threads=settings.engine_threads,
         idle_unload_s=settings.engine_idle_unload_s,
         start_timeout_s=settings.engine_start_timeout_s,

@@ -1,6 +1,6 @@
 """Accept a call: who may ask what, which agent and model answer, what is kept. The answer is the run's affair."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from main_api.agents.protocol import Task
@@ -37,6 +37,7 @@ class ChatParts:
     artifacts: Artifacts
     usage: UsageRecorder
     max_history: int
+    default_temperature: float | None = None
 
 
 class ChatService:
@@ -51,6 +52,8 @@ class ChatService:
         Raises `InvalidRequest` for what contradicts itself or nobody knows, `PermissionDenied` for what the
         credential does not allow, `NotFound` for an unknown model, `Unavailable`.
         """
+        if self._parts.default_temperature is not None and "temperature" not in call.options:
+            call = replace(call, options={**call.options, "temperature": self._parts.default_temperature})
         agent_type = _agent_type(call)
         agent = self._parts.agents.get(agent_type)
         _check_rights(call, principal, agent_type)
