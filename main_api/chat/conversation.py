@@ -9,7 +9,7 @@ from main_api.agents.protocol import Task
 from main_api.backends.protocol import Message
 from main_api.chat.titles import Titles
 from main_api.events import Notice
-from main_api.sessions.history import fit_history, model_messages
+from main_api.sessions.history import FittedHistory, fit_history, model_messages
 from main_api.sessions.records import content_text
 from main_api.sessions.service import SessionService
 from main_api.sessions.turns import Turn
@@ -55,6 +55,18 @@ class Conversation:
                 await turn.append_user(message)
             yield replace(task, messages=self._fitted(task, turn), workspace=turn.session_id)
 
+    def shortened(self, task: Task) -> Task | None:
+        """Return the task with about half of its conversation; None if only what is never cut is left.
+
+        For when the model's own count of tokens turns out higher than our estimate.
+        """
+        whole = fit_history(task.messages, max_messages=self._max_messages)
+        half = fit_history(task.messages, max_messages=self._max_messages, token_budget=whole.tokens // 2)
+        if not half.cut_messages:
+            return None
+        self._tell_of_cut(half)
+        return replace(task, messages=half.messages)
+
     async def keep(self, answer: Collected) -> None:
         """Keep the answer as far as it came. The second call does nothing."""
         if self._turn is None or self._kept:
@@ -85,13 +97,15 @@ class Conversation:
             new = [message for message in messages if message["role"] not in _SYSTEM]
             messages = [*system, *_sendable(model_messages(turn.history, new))]
         fitted = fit_history(messages, max_messages=self._max_messages, token_budget=_prompt_budget(task))
-        if fitted.cut_messages:
-            text = (
-                f"{fitted.cut_messages} older messages (about {fitted.cut_tokens} tokens) were not sent to the model."
-            )
-            details = {"messages": fitted.cut_messages, "tokens": fitted.cut_tokens}
-            self.notices.append(Notice("history_trimmed", text, details))
+        self._tell_of_cut(fitted)
         return fitted.messages
+
+    def _tell_of_cut(self, fitted: FittedHistory) -> None:
+        if not fitted.cut_messages:
+            return
+        text = f"{fitted.cut_messages} older messages (about {fitted.cut_tokens} tokens) were not sent to the model."
+        details = {"messages": fitted.cut_messages, "tokens": fitted.cut_tokens}
+        self.notices.append(Notice("history_trimmed", text, details))
 
 
 _SYSTEM = frozenset({"system", "developer"})

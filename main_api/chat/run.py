@@ -12,9 +12,10 @@ from contextlib import AsyncExitStack
 from main_api.agents.clock import closing
 from main_api.agents.collect import Collected
 from main_api.agents.protocol import Agent, Task
+from main_api.backends.openai_wire_errors import ContextLengthExceeded
 from main_api.chat.accounting import Accounting
 from main_api.chat.conversation import Conversation
-from main_api.events import Event, RunFinished, ToolCallFinished
+from main_api.events import Event, Notice, RunFinished, ToolCallFinished
 from shared.tools_contract import Artifact
 
 ClaimArtifacts = Callable[[Sequence[Artifact]], Awaitable[None]]
@@ -50,12 +51,10 @@ class ChatRun:
             if self._conversation is not None:
                 task = await stack.enter_async_context(self._conversation.continued(task))
                 self.session_id = self._conversation.session_id
-                for notice in self._conversation.notices:
-                    yield notice
             answer = Collected()
             stack.push_async_callback(self._keep, answer)
             entry = stack.enter_context(self._accounting.run())
-            events = await stack.enter_async_context(closing(self._agent.run(task)))
+            events = await stack.enter_async_context(closing(self._answer(task)))
             async for event in events:
                 answer.add(event)
                 entry.reported(answer.usage)
@@ -66,6 +65,32 @@ class ChatRun:
                     entry.complete(event.usage)
                     await self._keep(answer)
                 yield event
+
+    async def _answer(self, task: Task) -> AsyncGenerator[Event, None]:
+        """Run the agent; where the model finds the conversation too long, run it again with half of the history."""
+        while True:
+            for notice in self._notices():
+                yield notice
+            begun = False
+            try:
+                async with closing(self._agent.run(task)) as events:
+                    async for event in events:
+                        begun = True
+                        yield event
+            except ContextLengthExceeded:
+                shorter = self._conversation.shortened(task) if self._conversation and not begun else None
+                if shorter is None:
+                    raise
+                task = shorter
+            else:
+                return
+
+    def _notices(self) -> list[Notice]:
+        """Take what the conversation has to tell since the last time."""
+        if self._conversation is None:
+            return []
+        told, self._conversation.notices = self._conversation.notices, []
+        return told
 
     async def _keep(self, answer: Collected) -> None:
         if self._conversation is not None:
