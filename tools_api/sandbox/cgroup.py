@@ -204,6 +204,7 @@ def _sweep(parent: Path) -> None:
         if Path("/proc", pid).exists():
             continue
         for folder in (*stale.glob("run-*"), stale):
+            _kill_members(folder)  # a bwrap that was killed while it started may have left a child
             _removed(folder)
 
 

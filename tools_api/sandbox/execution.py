@@ -11,15 +11,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from shared.logging import get_logger
 from tools_api.sandbox.cgroup import Cgroup
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, LimitName, Outcome
-from tools_api.sandbox.process_tree import kernel_uids
+from tools_api.sandbox.process_tree import descendants, kernel_uids
 from tools_api.sandbox.protocol import HELLO, Answer, BrokenAnswer, decode_answer, encode_job, max_answer_bytes
 from tools_api.sandbox.watchdog import Watchdog
 
+_log = get_logger(__name__)
+
 _PIECE = 1 << 16
 _START_TIMEOUT_S = 10.0
+_LEAVING_S = 0.2
+_ENDING_S = 5.0
 _COLLECTING_S = 0.45
 """What the supervisor gets beyond the wall time to kill the job and hand its files over."""
 
@@ -47,7 +52,6 @@ class Execution:
 
     def __init__(self, process: asyncio.subprocess.Process, result: asyncio.StreamReader, limits: Limits) -> None:
         self._process = process
-        self._pidfd = _pidfd(process.pid)
         self._result = result
         self._limits = limits
         self._stdout = Pipe(limits.output_bytes)
@@ -76,31 +80,49 @@ class Execution:
         started = time.monotonic()
         watchdog = Watchdog(self._process.pid, self._limits, cgroup)
         limit = await self._until_done(job, watchdog)
+        if limit is None:
+            await self._ended()
         self.kill()
         if cgroup:
             await watchdog.read()
         return self._outcome(limit, watchdog, wall_s=time.monotonic() - started)
 
     def kill(self) -> None:
-        """Kill bwrap; the kernel takes its whole pid namespace along.
+        """Kill bwrap, its process group and its children; the kernel takes the sandbox's pid namespace along.
 
-        Not by `Process.kill`, which polls, and so takes the exit status away from asyncio's child watcher.
+        bwrap alone would do once it stands. While it starts, its child is for some moments not yet bound to its life:
+        first it shares the group, then it has a session of its own and is only found as a child. Not by
+        `Process.kill`, which polls, and so takes the exit status away from asyncio's child watcher.
         """
-        if self._pidfd is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if self._process.returncode is not None:
+            return
+        children = list(descendants(self._process.pid))
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
 
     async def gone(self) -> None:
         """Kill bwrap and wait for its end."""
         self.kill()
-        for reader in (self._process.stdout, self._process.stderr, self._result):
-            # asyncio learns of an exit only when the pipes are at their end; what is left in them is little
-            while reader and await reader.read(_PIECE):
-                pass
-        await self._process.wait()
-        if self._pidfd is not None:
-            os.close(self._pidfd)
-            self._pidfd = None
+        if self._process.stdin:
+            self._process.stdin.close()  # a supervisor that waits for its job ends with it
+        try:
+            async with asyncio.timeout(_ENDING_S):
+                for reader in (self._process.stdout, self._process.stderr, self._result):
+                    # asyncio learns of an exit only when the pipes are at their end; little is left in them
+                    while reader and await reader.read(_PIECE):
+                        pass
+                await self._process.wait()
+        except TimeoutError:  # a process that can't be killed waits for the machine's disk; no caller should
+            _log.error("sandbox_survived_its_end", pid=self._process.pid)
+
+    async def _ended(self) -> None:
+        """Let bwrap end by itself for a moment: killed, it leaves its dead to the machine's init."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_S):
+                await self._process.wait()
 
     async def _until_done(self, job: Job, watchdog: Watchdog) -> LimitName | None:
         """Race the job's end against its limits; return the limit that won."""
@@ -215,10 +237,3 @@ async def _drain(reader: asyncio.StreamReader, pipe: Pipe) -> bool:
         if not pipe.add(piece):
             return False
     return True
-
-
-def _pidfd(pid: int) -> int | None:
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None  # it has ended already
