@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import structlog
 
 from shared.request_id import current_request_id
+from shared.without import without
+
+with without("rich"):
+    import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
 

@@ -48,7 +48,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(20_000, 50, 100)
+        gc.set_threshold(5_000, 20, 50)
 
 
 def serve(app: ASGIApp, listener: socket.socket, *, grace_s: float) -> None:

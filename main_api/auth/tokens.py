@@ -11,9 +11,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
-import jwt
-
 from shared.errors import Unauthenticated
+from shared.without import without
+
+with without("cryptography"):  # it is for the algorithms that we refuse
+    import jwt
 
 ALGORITHM: Final = "HS256"
 ISSUER: Final = "twinport"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-from filelock import FileLock
 from sqlalchemy import Connection, NullPool, text
 
 from main_api.db.engine import BUSY_TIMEOUT_MS, make_engine, sqlite_path
@@ -68,6 +67,8 @@ def main() -> int:
 
 def upgrade(url: str) -> None:
     """Upgrade the database at `url`; blocks. Raises `DatabaseTooNew`."""
+    from filelock import FileLock  # like Alembic, it would stay in the memory of those who only ask for the revision
+
     path = sqlite_path(url)
     if path is None:
         asyncio.run(_upgrade(url))
