@@ -17,8 +17,6 @@ from shared.errors import InvalidRequest, PayloadTooLarge, TwinportError
 from shared.logging import get_logger
 from shared.request_id import HEADER, bind_request_id
 
-_log = get_logger("access")
-
 _REQUESTS = Counter("twinport_http_requests_total", "Requests answered", ["method", "route", "status"])
 _IN_FLIGHT = Gauge("twinport_http_requests_in_flight", "Requests being answered now")
 _LATENCY = Histogram(
@@ -44,6 +42,7 @@ class RequestContext:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = get_logger("access").bind()  # a lazy logger would be bound again for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,13 +66,14 @@ class RequestContext:
             _IN_FLIGHT.dec()
             self._record(scope, status, time.perf_counter() - started)
 
-    @staticmethod
-    def _record(scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")  # the template: paths would be endless labels
         count, latency = _metrics_of(scope["method"], route, status)
         count.inc()
         latency.observe(seconds)
-        _log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 2))
+        self._log.info(
+            "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 2)
+        )
 
 
 @functools.cache

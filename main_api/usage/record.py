@@ -1,7 +1,6 @@
 """What one call has used, and its form as a line of the journal. Nothing here touches disk or database."""
 
 import hashlib
-import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,17 +13,12 @@ _BIGINT = 2**63 - 1
 _Count = Annotated[int, Field(ge=0, le=_BIGINT)]
 
 
-def new_id() -> str:
-    """Return a unique id of 32 hex digits that sorts by time, so that inserting stays cheap in a large table."""
-    return f"{time.time_ns():016x}{secrets.token_hex(8)}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRecord:
     """One call to a model. `user_id` 0 is the service key. `status` is the HTTP status, 499 when the client left.
 
     `partial` says that the answer broke off; the tokens so far are counted all the same. `at` is in seconds since the
-    epoch. The `id` makes recording idempotent.
+    epoch.
     """
 
     user_id: int
@@ -37,7 +31,6 @@ class UsageRecord:
     status: int = 200
     latency_ms: int = 0
     at: float = field(default_factory=time.time)
-    id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +47,6 @@ class UsageTotals:
 class JournalLine:
     """A record as the database takes it: `parse_line` lets nothing through that an insert could choke on."""
 
-    id: Annotated[str, Field(min_length=1, max_length=32, pattern="^[0-9a-zA-Z-]+$")]
     at: AwareDatetime
     user_id: _Count
     key_id: _Count | None

@@ -174,7 +174,7 @@ async def test_what_clients_and_providers_send_never_blocks_the_batch(
 
 async def test_a_line_that_makes_no_sense_is_passed_over(recorder: UsageRecorder, any_db: Database) -> None:
     recorder.record(call(at=math.nan))
-    recorder.record(call(id="no id at all'; DROP TABLE usage;--"))
+    recorder.record(call(user_id="1; DROP TABLE usage"))
     recorder.record(call())
     await recorder.flush()
     assert await calls(any_db) == 1
