@@ -2,14 +2,22 @@
 
 import asyncio
 import json
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
 
+from tests.main_api.db.fixtures import migrated_file
+
+__all__ = ["api", "logging_as_before", "migrated_file"]
+
 PASSWORD = "correct horse 1"
+_OURS = ("cli", "main_api", "shared", "tools_api")
 
 
 class FakeApi:
@@ -110,3 +118,17 @@ def api() -> Iterator[FakeApi]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what commands set up for a process that ends with them; this one goes on, with other tests."""
+    level, handlers = logging.root.level, logging.root.handlers[:]
+    yield
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
+    structlog.reset_defaults()
+    for module in [module for name, module in sys.modules.items() if name.startswith(_OURS)]:
+        for value in vars(module).values():
+            if isinstance(value, structlog._config.BoundLoggerLazyProxy):
+                vars(value).pop("bind", None)  # where a logger that was used keeps its set-up

@@ -1,6 +1,7 @@
 """`twinport user` on a real database."""
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,9 @@ User = Callable[..., Result]
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> User:
+def user(tmp_path: Path, migrated_file: Path) -> User:
+    shutil.copy2(migrated_file, tmp_path)
+
     def run(*arguments: str, stdin: str | None = None) -> Result:
         return CliRunner().invoke(app, ["user", *arguments], env={"DATA_DIR": str(tmp_path)}, input=stdin)
 
@@ -44,7 +47,8 @@ def can_log_in(data_dir: Path, password: str) -> bool:
     return asyncio.run(log_in())
 
 
-def test_an_account_made_here_can_log_in(user: User, tmp_path: Path) -> None:
+def test_an_account_made_here_on_an_empty_folder_can_log_in(user: User, tmp_path: Path) -> None:
+    (tmp_path / "twinport.db").unlink()
     result = user("create", "ada", "--role", "admin", "--password-stdin", stdin=PASSWORD + "\n")
     assert (result.exit_code, result.stdout) == (0, "Made the account ada (admin).\n")
     assert can_log_in(tmp_path, PASSWORD)
@@ -110,7 +114,7 @@ def test_in_a_terminal_the_first_account_may_be_an_admin_and_the_password_is_ask
     assert terminal.leave() == 0
 
 
-def test_an_error_of_the_tree_is_one_line(tmp_path: Path) -> None:
+def test_an_error_of_the_tree_is_one_line(user: User, tmp_path: Path) -> None:
     terminal = Terminal("user", "delete", "nobody", DATA_DIR=str(tmp_path))
     assert terminal.until("\n") == "error: There is no user 'nobody'.\r\n"
     assert terminal.leave() == 1

@@ -18,13 +18,15 @@ async def test_fifty_react_runs_with_tools_all_finish_while_health_answers(twinp
     waits: list[float] = []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=240)) as session:
         watcher = asyncio.create_task(_watch_health(session, twinport.url, waits))
+        started = time.perf_counter()
         answers = await asyncio.gather(*(_compute(session, twinport.url, key, number) for number in range(RUNS)))
+        whole = time.perf_counter() - started
         watcher.cancel()
     for number, (content, tools) in enumerate(answers):
         assert tools >= 1, number
         assert str((number + 2) * 7) in content, number
     assert len(waits) >= 3
-    assert max(waits) < 5
+    assert max(waits) < whole / 2, "a health check waited for the runs"
 
 
 async def _compute(session: aiohttp.ClientSession, url: str, key: str, number: int) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """The account endpoints as clients of the core and the portal document call them."""
 
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -63,13 +63,13 @@ async def test_an_unacceptable_password_is_refused_with_the_reason(
     import json
 
     body = json.dumps({"username": "ada", "password": password})
-    started = perf_counter()
+    started = process_time()
     headers = {"content-type": "application/json"}
     response = await api.http.post(f"/api/auth/{path}", content=body, headers=headers)
     assert response.status_code in {400, 422}
     assert complaint in response.json()["error"]
     assert password not in response.text
-    assert perf_counter() - started < 0.5
+    assert process_time() - started < 0.5, "it was hashed or copied over and over"
 
 
 @pytest.mark.parametrize("username", ["ab", "a" * 65, "with space", "söme", ".dot", "a\0b", "../etc", "<b>x</b>", ""])

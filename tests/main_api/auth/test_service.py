@@ -4,7 +4,7 @@ import asyncio
 import statistics
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from time import perf_counter, time
+from time import process_time, time
 
 import pytest
 from sqlmodel import col, select
@@ -347,10 +347,10 @@ async def test_a_wrong_name_and_a_wrong_password_look_the_same_and_take_the_same
     answers: set[tuple[str, str, int]] = set()
     for _ in range(30):
         for name, taken in times.items():
-            started = perf_counter()
+            started = process_time()  # bcrypt works in a thread
             with pytest.raises(InvalidCredentials) as caught:
                 await auth.login(username=name, password="wrong horse 1", address="a")
-            taken.append(perf_counter() - started)
+            taken.append(process_time() - started)
             answers.add((caught.value.message, caught.value.code, caught.value.status))
     assert len(answers) == 1
     known, unknown = (statistics.median(taken) for taken in times.values())
@@ -378,21 +378,18 @@ async def test_guessing_at_one_account_is_slowed_down_and_success_forgives(db: D
 async def test_hashing_does_not_hold_up_the_event_loop(db: Database) -> None:
     auth = make_auth(db, bcrypt_rounds=10)
     await auth.create_user(ADA)
-    longest = 0.0
+    turns = 0
 
     async def watch() -> None:
-        nonlocal longest
+        nonlocal turns
         while True:
-            started = perf_counter()
-            await asyncio.sleep(0.002)
-            longest = max(longest, perf_counter() - started)
+            await asyncio.sleep(0.001)
+            turns += 1
 
     watcher = asyncio.create_task(watch())
-    started = perf_counter()
     await asyncio.gather(*(sign_in(auth) for _ in range(4)))
-    took = perf_counter() - started
     watcher.cancel()
-    assert longest < took / 3
+    assert turns > 20, "four hashes on the loop would leave it a few turns between them"
     await auth.aclose()
 
 

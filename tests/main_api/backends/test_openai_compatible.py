@@ -3,7 +3,6 @@
 import asyncio
 import random
 import socket
-import time
 
 import aiohttp
 import pytest
@@ -155,11 +154,10 @@ async def test_an_endless_error_body_is_cut(backend: OpenAICompatibleBackend, up
 
 @pytest.mark.parametrize("first", [b"", sse(delta(content="x"), done=False)])
 async def test_silence_ends_in_a_deadline(backend: OpenAICompatibleBackend, upstream: Upstream, first: bytes) -> None:
-    upstream.dribbles(first or b": hello\n\n", pause_s=5)
-    started = time.monotonic()
-    with pytest.raises(DeadlineExceeded):
-        await collect(backend)
-    assert time.monotonic() - started < 2
+    upstream.dribbles(first or b": hello\n\n", pause_s=3600)
+    async with asyncio.timeout(30):
+        with pytest.raises(DeadlineExceeded):
+            await collect(backend)
 
 
 async def test_closing_the_iterator_reaches_the_upstream_within_a_second(

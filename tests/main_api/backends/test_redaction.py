@@ -94,6 +94,6 @@ def test_a_bare_base64_blob_in_text_becomes_its_size() -> None:
 
 @pytest.mark.parametrize("text", ["-----BEGIN X-----" * 20_000, "password: " * 30_000, "ab" * 400_000, "eyJ" * 200_000])
 def test_hostile_text_costs_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     redact_text(text)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0  # quadratic work would take minutes

@@ -1,5 +1,4 @@
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,15 +181,12 @@ async def test_a_fallback_that_does_not_exist_is_skipped(router_of: Routers, loc
 async def test_a_slow_backend_delays_a_request_by_the_wait_only_and_is_remembered(
     router_of: Routers, ollama: FakeBackend, local: FakeBackend
 ) -> None:
-    ollama.delay_s = 5.0
+    ollama.delay_s = 3600.0
     router = router_of(ollama, local)
-    started = time.perf_counter()
-    assert await name_of(router, "auto") == "local/llama-3b"
-    assert time.perf_counter() - started < 2.0
-    await asyncio.sleep(0.5)  # the attempt gives up
-    started = time.perf_counter()
-    assert await name_of(router, "twinport-tiny") == "local/twinport-tiny"
-    assert time.perf_counter() - started < 0.2
+    async with asyncio.timeout(30):
+        assert await name_of(router, "auto") == "local/llama-3b"
+        await asyncio.sleep(0.5)  # the attempt gives up
+        assert await name_of(router, "twinport-tiny") == "local/twinport-tiny"
     assert ollama.listed == 1
 
 

@@ -8,7 +8,6 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -80,14 +79,13 @@ async def test_a_database_newer_than_the_code_is_refused_and_left_alone(db: Data
 
 async def test_migrating_does_not_hold_up_the_event_loop(tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path))
-    longest = 0.0
+    turns = 0
 
     async def watch() -> None:
-        nonlocal longest
+        nonlocal turns
         while True:
-            started = perf_counter()
             await asyncio.sleep(0.005)
-            longest = max(longest, perf_counter() - started)
+            turns += 1
 
     await database.migrate()
     (tmp_path / "twinport.db").unlink()
@@ -95,7 +93,7 @@ async def test_migrating_does_not_hold_up_the_event_loop(tmp_path: Path) -> None
     await database.migrate()
     watcher.cancel()
     await database.aclose()
-    assert longest < 0.1
+    assert turns > 10, "it goes on while the scripts run"
 
 
 async def _migrating_process(url: str) -> asyncio.subprocess.Process:

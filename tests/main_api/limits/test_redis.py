@@ -81,9 +81,11 @@ async def test_a_redis_that_hangs_delays_one_call_and_not_each(redis: tuple[str,
     limiter = RateLimiter(redis_url=redis[0], requests_per_minute=1000)
     await limiter.hit_request("key:1")
     os.kill(redis[1].pid, signal.SIGSTOP)
-    started = time.perf_counter()
+    waits: list[float] = []
     for _ in range(50):
+        started = time.perf_counter()
         await limiter.hit_request("key:1")
-    assert time.perf_counter() - started < 5
+        waits.append(time.perf_counter() - started)
+    assert sum(waits) < 2 * max(waits), "one waits for an answer, the others together for less than that"
     os.kill(redis[1].pid, signal.SIGCONT)
     await limiter.aclose()

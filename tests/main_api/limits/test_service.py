@@ -2,13 +2,14 @@
 
 import asyncio
 import tracemalloc
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
 from main_api.limits.limit import SIGN_IN_PER_ADDRESS, SIGN_UP_PER_ADDRESS
 from main_api.limits.service import RateLimiter
 from shared.errors import RateLimited
+from tests.yardstick import small_chat_in_json
 
 
 class Clock:
@@ -130,16 +131,12 @@ async def test_the_busiest_are_not_forgotten_to_make_room() -> None:
     assert await allowed(limiter, "busy", 1) == 0
 
 
-async def test_a_hit_on_the_hot_path_costs_less_than_30_microseconds() -> None:
+async def test_a_hit_on_the_hot_path_costs_less_than_three_small_chats_in_json() -> None:
     limiter = RateLimiter(requests_per_minute=10**9)
-
-    async def best_of_five() -> float:
-        best = 1.0
-        for _ in range(5):
-            started = perf_counter()
-            for _ in range(2000):
-                await limiter.hit_request("key:1")
-            best = min(best, (perf_counter() - started) / 2000)
-        return best
-
-    assert await best_of_five() < 30e-6
+    best = 1.0
+    for _ in range(5):
+        started = thread_time()
+        for _ in range(2000):
+            await limiter.hit_request("key:1")
+        best = min(best, (thread_time() - started) / 2000)
+    assert best < 3 * small_chat_in_json()

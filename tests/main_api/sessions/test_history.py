@@ -129,13 +129,13 @@ def test_a_question_larger_than_the_budget_is_kept_and_reported() -> None:
     assert (len(fitted.messages), fitted.over_budget, fitted.cut_messages) == (1, True, 2)
 
 
-def test_a_long_history_is_fitted_in_a_blink() -> None:
+def test_a_long_history_is_fitted_without_quadratic_work() -> None:
     import time
 
     messages = [said("user" if n % 2 == 0 else "assistant", "word " * 50) for n in range(20_001)]
-    begun = time.perf_counter()
+    begun = time.thread_time()
     fit_history(messages, max_messages=20_000, token_budget=1_000_000)
-    assert time.perf_counter() - begun < 5  # quadratic work would take minutes
+    assert time.thread_time() - begun < 5  # quadratic work would take minutes
 
 
 @given(st.text(max_size=300), st.text(max_size=300))

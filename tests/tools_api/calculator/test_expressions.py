@@ -278,10 +278,10 @@ def test_code_is_no_expression(expression: str) -> None:
     ],
 )
 def test_a_number_too_large_is_never_begun(expression: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
 
     assert error(expression)["type"] == "too_large"
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize(
@@ -300,10 +300,10 @@ def test_a_number_too_large_is_never_begun(expression: str) -> None:
     ],
 )
 def test_a_monstrous_text_is_refused_at_once(expression: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
 
     assert error(expression)["type"] in {"invalid_expression", "too_large"}
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_a_thousand_terms_are_summed() -> None:
