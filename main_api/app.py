@@ -7,6 +7,7 @@ from typing import TypedDict
 import aiohttp
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from fastapi_offline import FastAPIOffline
 from prometheus_client import REGISTRY
 from starlette.middleware.cors import CORSMiddleware
 
@@ -16,6 +17,7 @@ from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Budget
 from main_api.agents.react import ReactOptions
 from main_api.agents.registry import create_agents
+from main_api.api_description import describe_authentication
 from main_api.auth.router import router as auth_router
 from main_api.auth.service import AuthOptions, AuthService
 from main_api.backends.engine import EngineOptions
@@ -86,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with AsyncExitStack() as stack:
             yield await _open(settings, stack)
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Twinport",
         description="Accounts, sessions, models and agents behind an OpenAI-compatible API.",
         lifespan=lifespan,
@@ -96,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_openai_routes(app)
     for router in _ROUTERS:
         app.include_router(router)
+    describe_authentication(app)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, render_error=render_error)
     if settings.cors_origins:

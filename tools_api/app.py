@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.routing import Route
 
@@ -106,7 +107,7 @@ def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
         async with tools(settings) as toolset, _running(settings, toolset) as state:
             yield state
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Twinport tools API",
         description="Tools for models, called by services with a service key. The same tools are offered over MCP.",
         lifespan=lifespan,

@@ -6,6 +6,7 @@ from typing import Any, cast
 import orjson
 from fastapi import FastAPI, Request
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from main_api.agents.collect import collect
@@ -20,8 +21,13 @@ from main_api.dialects.openai.render import chunk_frames, completion, failure_fr
 from main_api.dialects.openai.schemas import ChatCompletionRequest, PortalTools, sampling_options
 from main_api.dialects.sse import EventStreamResponse
 from shared.disconnect import while_connected
-from shared.errors import InvalidRequest
+from shared.errors import ClientDisconnected, InvalidRequest, PayloadTooLarge
 from shared.tools_contract import JsonObject
+
+_AGENT_WITH_TOOLS = "react"
+_SMALL_BODY = 1_000_000
+_MOST_CONTAINERS = 250_000
+"""Parsing as many takes a tenth of a second, in which nobody else is served; braces in a text count too."""
 
 _BODY_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -32,7 +38,7 @@ _BODY_SCHEMA: dict[str, Any] = {
 
 
 def add_openai_routes(app: FastAPI) -> None:
-    """Mount the dialect; call it before other routers, because routes are tried in order and this is the busy one."""
+    """Mount the dialect, in front: routes are tried in order, and this is the busy one."""
     app.router.add_api_route(
         "/v1/chat/completions",
         create_chat_completion,
@@ -42,6 +48,7 @@ def add_openai_routes(app: FastAPI) -> None:
         openapi_extra=_BODY_SCHEMA,
         route_class_override=DirectRoute,
     )
+    app.router.routes.insert(0, app.router.routes.pop())
 
 
 async def create_chat_completion(request: Request) -> Response:
@@ -66,12 +73,21 @@ async def _json_body(request: Request) -> JsonObject:
     if not content_type.lower().startswith("application/json"):
         raise InvalidRequest(f"Send the body as JSON with `content-type: application/json`, not {content_type[:100]}.")
     try:
-        body = orjson.loads(await request.body())
+        body = orjson.loads(_bounded(await request.body()))
+    except ClientDisconnect:
+        raise ClientDisconnected("The caller closed the connection while sending.") from None
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return cast("JsonObject", body)
+
+
+def _bounded(raw: bytes) -> bytes:
+    """Return the body if reading it is quick: objects and lists, not text or pictures, are what takes time."""
+    if len(raw) > _SMALL_BODY and raw.count(b"{") + raw.count(b"[") > _MOST_CONTAINERS:
+        raise PayloadTooLarge(f"The body may hold {_MOST_CONTAINERS} objects and lists at most.")
+    return raw
 
 
 def _checked(body: JsonObject) -> ChatCompletionRequest:
@@ -86,7 +102,7 @@ def _call(body: JsonObject, parsed: ChatCompletionRequest) -> ChatCall:
         messages=tuple(body["messages"]),
         model=parsed.model,
         options=sampling_options(body),
-        agent_type=parsed.agent_type,
+        agent_type=parsed.agent_type or (_AGENT_WITH_TOOLS if _enables_tools(parsed) else None),
         server_tools=_server_tools(parsed),
         session_id=parsed.session_id,
         store=parsed.store,
@@ -94,11 +110,17 @@ def _call(body: JsonObject, parsed: ChatCompletionRequest) -> ChatCall:
 
 
 def _server_tools(parsed: ChatCompletionRequest) -> tuple[str, ...] | None:
-    if parsed.available_tools is not None:
-        return tuple(parsed.available_tools)
-    if isinstance(parsed.tools, PortalTools) and parsed.tools.enabled:
-        return tuple(parsed.tools.allowedTools or ())
-    return None
+    """Return the tools that the body names. An empty list means none, as it says."""
+    named = parsed.available_tools
+    if named is None and isinstance(parsed.tools, PortalTools):
+        named = parsed.tools.allowedTools if parsed.tools.enabled else []
+    return None if named is None else tuple(named)
+
+
+def _enables_tools(parsed: ChatCompletionRequest) -> bool:
+    """Tell whether the portal's `tools` object asks for tools without saying which."""
+    tools = parsed.tools
+    return isinstance(tools, PortalTools) and tools.enabled and tools.allowedTools is None
 
 
 async def _whole(run: ChatRun | RelayRun) -> Response:
