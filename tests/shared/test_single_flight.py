@@ -29,7 +29,7 @@ class Attempt:
 
 
 async def begun(attempt: Attempt) -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         while not attempt.begun:
             await asyncio.sleep(0)
 

@@ -234,14 +234,19 @@ async def test_metrics_count_calls_by_route_template_and_outcome(serve: Serve) -
 
 
 async def test_fifty_calls_at_once_all_finish_while_health_answers(serve: Serve) -> None:
-    async def brief(_call: ToolCall) -> ToolOutput:
-        await asyncio.sleep(0.02)
+    begun, healthy = asyncio.Event(), asyncio.Event()
+
+    async def waiting(_call: ToolCall) -> ToolOutput:
+        begun.set()
+        await healthy.wait()
         return ToolOutput(content="done")
 
-    async with serve(FakeTool(brief), tools_caller_concurrency=4) as served:
+    async with serve(FakeTool(waiting), tools_caller_concurrency=4) as served:
         calls = [asyncio.create_task(served.invoke("echo", arguments={"text": "a"})) for _ in range(50)]
-        async with asyncio.timeout(2), served.client.get(f"{served.url}/health") as answer:
+        await begun.wait()
+        async with asyncio.timeout(30), served.client.get(f"{served.url}/health") as answer:
             assert answer.status == 200
+        healthy.set()
         results = await asyncio.gather(*calls)
 
     assert all(body["content"] == "done" for _, body in results)

@@ -35,7 +35,8 @@ async def pool(session: aiohttp.ClientSession, tmp_path: Path) -> AsyncIterator[
 def program(folder: Path) -> tuple[str, Path]:
     """Write an executable that notes its arguments and then speaks the protocol."""
     notes, path = folder / "notes.json", folder / "llama-server"
-    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {STAND_IN} --argv {notes} "$@"\n')
+    command = shlex.join([sys.executable, str(STAND_IN), "--argv", str(notes)])
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     path.chmod(0o755)
     return str(path), notes
 
@@ -55,7 +56,7 @@ async def test_foreign_program_is_supervised_like_our_own(pool: EnginePool, tmp_
     assert argv[argv.index("--host") + 1] == "127.0.0.1"
     assert argv[argv.index("--model") + 1].endswith("twinport-tiny.gguf")
     await pool.aclose()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         while psutil.pid_exists(noted["pid"]):
             await asyncio.sleep(0.01)
 
@@ -68,7 +69,7 @@ async def test_killing_the_wrapper_kills_the_program(pool: EnginePool, tmp_path:
     assert pid is not None
     psutil.Process(pid).kill()
     program_pid: int = json.loads(notes.read_text())["pid"]
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         while psutil.pid_exists(program_pid):
             await asyncio.sleep(0.01)
 

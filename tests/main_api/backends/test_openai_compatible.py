@@ -205,7 +205,7 @@ async def test_cancelling_before_the_first_byte_reaches_the_upstream(
 async def test_two_hundred_hang_ups_leave_nothing_behind(
     backend: OpenAICompatibleBackend, upstream: Upstream, session: aiohttp.ClientSession
 ) -> None:
-    upstream.dribbles(*[sse(delta(content="x"), done=False)] * 100, pause_s=0.05)
+    upstream.dribbles(*[sse(delta(content="x"), done=False)] * 100, pause_s=3600)
 
     async def hang_up() -> None:
         events = backend.stream(REQUEST)
@@ -214,7 +214,7 @@ async def test_two_hundred_hang_ups_leave_nothing_behind(
 
     before = len(asyncio.all_tasks())
     await asyncio.gather(*(hang_up() for _ in range(200)))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         while len(asyncio.all_tasks()) > before:
             await asyncio.sleep(0.02)
     assert session.connector is not None

@@ -101,12 +101,24 @@ def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
 @pytest.fixture
 async def postgres_url(postgres_server: str) -> str:
     """Return the URL of a fresh, empty database."""
+    return await _new_database(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> str:
+    """Migrate a database once; the tests work on copies. Returns its name."""
+    url = asyncio.run(_new_database(postgres_server))
+    upgrade(url)
+    return url.rpartition("/")[2]
+
+
+async def _new_database(server: str, *, like: str = "template1") -> str:
     async with asyncio.timeout(60):
-        connection = await _connect(f"{postgres_server.replace('+asyncpg', '')}/postgres")
+        connection = await _connect(f"{server.replace('+asyncpg', '')}/postgres")
     name = f"t{uuid4().hex}"
-    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
     await connection.close()
-    return f"{postgres_server}/{name}"
+    return f"{server}/{name}"
 
 
 async def _connect(url: str) -> asyncpg.Connection:
@@ -118,9 +130,8 @@ async def _connect(url: str) -> asyncpg.Connection:
 
 
 @pytest.fixture
-async def postgres_db(postgres_url: str) -> AsyncIterator[Database]:
-    database = Database(postgres_url)
-    await database.migrate()
+async def postgres_db(postgres_server: str, migrated_postgres: str) -> AsyncIterator[Database]:
+    database = Database(await _new_database(postgres_server, like=migrated_postgres))
     yield database
     await database.aclose()
 

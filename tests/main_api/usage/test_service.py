@@ -116,7 +116,7 @@ async def test_what_a_dead_process_left_is_taken_over_at_the_start(db: Database,
     dead._journal._close()
     living = UsageRecorder(db, folder=tmp_path / "usage", interval_s=60)
     await living.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await rows(db):
             await asyncio.sleep(0.01)
     await living.aclose()
