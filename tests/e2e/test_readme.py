@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +24,13 @@ def tour(twinport: Twinport) -> str:
     lines: list[str] = []
     for language, block in _BLOCKS.findall(found[1]):
         if language == "python":
-            block = f"{sys.executable} - <<'PYTHON'\n{block}PYTHON\n"  # noqa: PLW2901
+            block = f"{shlex.quote(sys.executable)} - <<'PYTHON'\n{block}PYTHON\n"  # noqa: PLW2901
         lines.append(f"echo '=== step'\n{block}")
     script = "\n".join(lines)
     script = script.replace("10007", str(twinport.port)).replace("10006", str(twinport.tools_port))
-    return script.replace("data/secrets", f"{twinport.data_dir}/secrets").replace("./twinport", f"{ROOT}/twinport")
+    return script.replace("data/secrets", f"{twinport.data_dir}/secrets").replace(
+        "./twinport", shlex.quote(f"{ROOT}/twinport")
+    )
 
 
 def test_the_tour_works_as_it_stands(twinport: Twinport, tmp_path: Path) -> None:
