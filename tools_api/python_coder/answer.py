@@ -10,6 +10,11 @@ from tools_api.sandbox import Limits, Outcome
 
 MIB = 1 << 20
 
+_LIMITS = frozenset({"timeout", "cpu", "memory", "output", "files", "processes"})
+"""The words that a report may use: they become error types and labels of metrics, which must stay few."""
+_MOST_REASONS = 50
+_LONGEST_REASON = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -31,15 +36,16 @@ def read_answer(outcome: Outcome) -> Answer:
     fields = _fields(outcome.report)
     kind = fields.get("error")
     message = fields.get("message", "")
-    denied = [value for name, value in fields.items() if name.startswith("denied")]
+    denied = [value[:_LONGEST_REASON] for name, value in fields.items() if name.startswith("denied")]
+    claimed = fields.get("limit")
     return Answer(
         stdout=outcome.stdout.decode("utf-8", "replace"),
         stderr=outcome.stderr.decode("utf-8", "replace"),
         value=fields.get("value"),
         traceback=fields.get("traceback"),
         error=(f"{kind}: {message}" if message else kind) if kind else None,
-        limit=outcome.limit or fields.get("limit"),
-        denied=tuple(dict.fromkeys((*denied, *outcome.denied))),
+        limit=outcome.limit or (claimed if claimed in _LIMITS else None),
+        denied=tuple(dict.fromkeys((*denied[:_MOST_REASONS], *outcome.denied))),
         exit_code=outcome.exit_code,
     )
 

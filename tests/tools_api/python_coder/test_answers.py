@@ -153,3 +153,21 @@ async def test_the_receipt_is_filled(run: Caller) -> None:
     assert receipt.cpu_s > 0.01
     assert receipt.peak_memory_bytes > 1 << 20
     assert receipt.bytes_out > 0
+
+
+async def test_a_forged_report_brings_no_limit_of_its_own_and_few_short_reasons(run: Caller) -> None:
+    output = await run("""
+import os
+fields = ["limit", "invented", *(part for number in range(300) for part in (f"denied{number}", "x" * 300))]
+for descriptor in range(3, 20):
+    try:
+        os.write(descriptor, "\\0".join(fields).encode())
+        os._exit(7)
+    except OSError:
+        continue
+""")
+
+    assert output.error is not None
+    assert output.error.type == "exit"
+    assert len(output.receipt.denied) <= 50
+    assert max(map(len, output.receipt.denied)) == 200
