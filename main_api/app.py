@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from prometheus_client import REGISTRY
-from starlette.middleware.cors import CORSMiddleware
 
 from config import Settings
 from main_api import health
@@ -35,6 +34,7 @@ from main_api.backends.router import ModelRouter, RouterOptions
 from main_api.chat.service import ChatParts, ChatService
 from main_api.chat.titles import Titles
 from main_api.db import Database
+from main_api.dialects.cors import AllowedOrigins
 from main_api.dialects.errors import install_error_handlers, render_error
 from main_api.dialects.openai.router import add_openai_routes
 from main_api.limits.client_address import ClientAddresses
@@ -111,7 +111,7 @@ def _allow_browsers(app: FastAPI, origins: list[str]) -> None:
     """Let pages of `origins` call us. `*` lets any page, but then without cookies, whatever the portal's document says:
     with both, a page that a person merely visits could act as that person."""
     app.add_middleware(
-        CORSMiddleware,
+        AllowedOrigins,
         allow_origins=origins,
         allow_credentials="*" not in origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],

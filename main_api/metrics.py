@@ -3,18 +3,16 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from main_api.auth.deps import Auth, credentials_in
+from main_api.auth.deps import Auth, CallingClient, credentials_in
 from shared.errors import PermissionDenied
-
-_LOOPBACK = {"127.0.0.1", "::1"}
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(request: Request, auth: Auth) -> Response:
+async def metrics(request: Request, client: CallingClient, auth: Auth) -> Response:
     """Show the metrics to a scraper on this machine, or to an admin's key: labels name models and tools."""
-    if request.client is None or request.client.host not in _LOOPBACK:
+    if not client.is_local:  # behind a proxy on this machine, everyone's connection comes from here
         authorization, api_key = credentials_in(request.scope)
         principal = await auth.authenticate(authorization=authorization, api_key=api_key)
         if not principal.is_admin:

@@ -4,6 +4,7 @@
 anything parses them. Neither touches the stream of an answer: a chunk goes out when it is written.
 """
 
+import asyncio
 import contextlib
 import functools
 import time
@@ -26,6 +27,9 @@ _LATENCY = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
 )
 
+_LAST_WORDS_S = 5.0
+"""How long cancelled requests may take to end when the server stops."""
+
 RenderError = Callable[[str, TwinportError], bytes]
 """Turn a path and an error into the body that the path's dialect documents."""
 
@@ -38,15 +42,20 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 class RequestContext:
-    """Give every request an id, and every answer an `x-request-id`, a log line and its metrics."""
+    """Give every request an id, and every answer an `x-request-id`, a log line and its metrics.
+
+    The application hears of the server's end when the last request has ended: those that the server cancels still
+    have something to write down and to say, and need the parts that the end of the lifespan closes.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._open = 0
         self._log = get_logger("access").bind()  # a lazy logger would be bound again for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(scope, self._late(receive) if scope["type"] == "lifespan" else receive, send)
             return
         request_id = bind_request_id(_header(scope, HEADER.encode()))
         started = time.perf_counter()
@@ -60,11 +69,30 @@ class RequestContext:
             await send(message)
 
         _IN_FLIGHT.inc()
+        self._open += 1
         try:
             await self._app(scope, receive, send_with_id)
+        except ConnectionError:
+            raise
+        except Exception:
+            status = 500 if status == 499 else status  # outside of us, a bug becomes an answer
+            raise
         finally:
+            self._open -= 1
             _IN_FLIGHT.dec()
             self._record(scope, status, time.perf_counter() - started)
+
+    def _late(self, receive: Receive) -> Receive:
+        async def receive_late() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_WORDS_S):
+                        while self._open:  # noqa: ASYNC110 - asked once; an event would cost every request
+                            await asyncio.sleep(0.01)
+            return message
+
+        return receive_late
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")  # the template: paths would be endless labels

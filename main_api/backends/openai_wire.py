@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from main_api.backends.openai_wire_errors import error_from_stream
+from main_api.backends.openai_wire_json import as_object
 from main_api.events import (
     ChoiceFinished,
     FinishReason,
@@ -168,16 +169,21 @@ class ChatStreamReader:
             events.append(self._usage)
 
 
-def usage_of(usage: JsonObject) -> Usage:
-    """Read OpenAI's `usage` object; what is missing or null counts as 0."""
-    prompt: JsonObject = usage.get("prompt_tokens_details") or {}
-    completion: JsonObject = usage.get("completion_tokens_details") or {}
+def usage_of(usage: object) -> Usage:
+    """Read OpenAI's `usage` object; what is missing, null or nonsense counts as 0: no answer is worth losing for it."""
+    fields = as_object(usage) or {}
+    prompt = as_object(fields.get("prompt_tokens_details")) or {}
+    completion = as_object(fields.get("completion_tokens_details")) or {}
     return Usage(
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
-        reasoning_tokens=int(completion.get("reasoning_tokens") or 0),
-        cached_tokens=int(prompt.get("cached_tokens") or 0),
+        prompt_tokens=_count(fields.get("prompt_tokens")),
+        completion_tokens=_count(fields.get("completion_tokens")),
+        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+        cached_tokens=_count(prompt.get("cached_tokens")),
     )
+
+
+def _count(value: object) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) else 0
 
 
 def _add_text(events: list[ModelEvent], text: Any, index: int, logprobs: JsonObject | None) -> None:

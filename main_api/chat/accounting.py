@@ -12,24 +12,28 @@ from shared.errors import ClientDisconnected, TwinportError
 
 
 class Entry:
-    """The account of one call while it runs. Until the backend reports its count, every piece counts as one token."""
+    """The account of one call while it runs: what the backend counted, and an estimate of what came after that."""
 
     def __init__(self, model: str) -> None:
         self.model = model
-        self.usage = Usage()
         self.completed = False
+        self.estimate = 0
+        """Tokens of the answer that the backend has not counted yet; a piece of a stream is about one."""
+        self._counted = Usage()
 
-    def seen(self, pieces: int) -> None:
-        """Note how many pieces of the answer have come so far."""
-        self.usage = Usage(completion_tokens=max(pieces, self.usage.completion_tokens))
+    @property
+    def usage(self) -> Usage:
+        return self._counted + Usage(completion_tokens=self.estimate) if self.estimate else self._counted
 
     def reported(self, usage: Usage) -> None:
         """Replace the estimate by what the backend counted so far."""
-        self.usage = usage
+        self._counted = usage
+        self.estimate = 0
 
     def complete(self, usage: Usage | None) -> None:
         """Note that the answer came to its end, with the backend's count if it gave one."""
-        self.usage = usage or self.usage
+        if usage is not None and usage.total_tokens:
+            self.reported(usage)
         self.completed = True
 
 

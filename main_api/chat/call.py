@@ -11,9 +11,9 @@ from main_api.backends.protocol import Message
 class ChatCall:
     """One request for an answer.
 
-    `options` are OpenAI's sampling fields and client-side `tools`, as sent. `server_tools` names tools of the tools
-    API (None: none asked for, empty: all of them). `store` None means the default of the credential: a person's
-    chats are kept, a program's are not.
+    `options` are OpenAI's sampling fields and client-side `tools`, as sent. `server_tools` names the tools of the
+    tools API that an agent may use (None: all of them, empty: none). `store` None means the default of the
+    credential: a person's chats are kept, a program's are not.
     """
 
     messages: tuple[Message, ...]

@@ -13,6 +13,7 @@ from main_api.sessions.history import FittedHistory, fit_history, model_messages
 from main_api.sessions.records import content_text
 from main_api.sessions.service import SessionService
 from main_api.sessions.turns import Turn
+from shared.errors import TwinportError
 from shared.tools_contract import JsonObject
 
 _ANSWER_RESERVE = 0.25
@@ -67,19 +68,20 @@ class Conversation:
         self._tell_of_cut(half)
         return replace(task, messages=half.messages)
 
-    async def keep(self, answer: Collected) -> None:
-        """Keep the answer as far as it came. The second call does nothing."""
+    async def keep(self, answer: Collected, failure: TwinportError | None = None) -> None:
+        """Keep the answer as far as it came, with what ended it early. The second call does nothing."""
         if self._turn is None or self._kept:
             return
         self._kept = True
         choice = answer.choice(0)
         await self._turn.append_assistant(
             _assistant_message(choice),
-            status="complete" if answer.finished else "partial" if choice.text else "error",
+            status="complete" if answer.finished else "error" if failure and not choice.text else "partial",
             model=answer.model or None,
             finish_reason=answer.finish_reason,
             usage={"prompt_tokens": answer.usage.prompt_tokens, "completion_tokens": answer.usage.completion_tokens},
             steps=_steps(answer),
+            error={"code": failure.code, "message": failure.message} if failure else None,
         )
         if answer.finished and self._turn.is_new and self._task is not None:
             self._titles.begin(

@@ -76,7 +76,7 @@ class ChatService:
 
     async def _tools(self, call: ChatCall) -> tuple[Toolbox | None, tuple[ToolDefinition, ...]]:
         try:
-            definitions = await self._parts.toolbox.definitions(call.server_tools or None)
+            definitions = await self._parts.toolbox.definitions(call.server_tools)
         except Unavailable:  # the chat goes on without tools, and the agent says so
             return None, ()
         return self._parts.toolbox, tuple(definitions)
@@ -92,7 +92,7 @@ class ChatService:
 
 
 def _agent_type(call: ChatCall) -> str:
-    agent_type = call.agent_type or (_WITHOUT_TOOLS if call.server_tools is None else _WITH_TOOLS)
+    agent_type = call.agent_type or (_WITH_TOOLS if call.server_tools else _WITHOUT_TOOLS)
     if agent_type != _WITHOUT_TOOLS and "tools" in call.options:
         raise InvalidRequest(
             "`tools` as a list are the client's own and go with agent_type chat; "
@@ -109,8 +109,8 @@ def _check_rights(call: ChatCall, principal: Principal, agent_type: str) -> None
         raise PermissionDenied("The service key may ask for plain completions only: an agent could call its caller.")
     if agent_type != _WITHOUT_TOOLS and "tools" not in principal.scopes:
         raise PermissionDenied("This API key lacks the scope `tools` that agents need.")
-    if call.session_id is not None and "sessions" not in principal.scopes:
-        raise PermissionDenied("This API key lacks the scope `sessions` that `session_id` needs.")
+    if (call.session_id is not None or call.store) and "sessions" not in principal.scopes:
+        raise PermissionDenied("This API key lacks the scope `sessions` that `session_id` and `store` need.")
 
 
 def _is_kept(call: ChatCall, principal: Principal) -> bool:

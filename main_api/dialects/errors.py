@@ -16,7 +16,7 @@ from starlette.responses import Response
 from shared.asgi import openai_error_body
 from shared.errors import InvalidRequest, NotFound, RateLimited, TwinportError
 from shared.logging import get_logger
-from shared.request_id import current_request_id
+from shared.request_id import HEADER, current_request_id
 
 _PORTAL_PATHS = ("/api/auth/",)
 
@@ -32,10 +32,20 @@ def install_error_handlers(app: FastAPI) -> None:
     """Make `app` answer every failure in its dialect's envelope; a bug is a 500 that shows only the request id."""
 
     async def on_error(request: Request, error: Exception) -> Response:
-        return error_response(request.scope["path"], _translated(error))
+        response = error_response(request.scope["path"], _translated(error))
+        if isinstance(error, HTTPException) and error.headers:  # which methods a path allows
+            response.headers.update(error.headers)
+        return response
 
-    for kind in (TwinportError, RequestValidationError, HTTPException, Exception):
+    async def on_bug(request: Request, error: Exception) -> Response:
+        """Runs outside of every middleware, so nobody else names the request."""
+        response = await on_error(request, error)
+        response.headers[HEADER] = current_request_id()
+        return response
+
+    for kind in (TwinportError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_error)
+    app.add_exception_handler(Exception, on_bug)
 
 
 def error_response(path: str, error: TwinportError) -> Response:

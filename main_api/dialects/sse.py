@@ -7,6 +7,7 @@ first frame is raised to the error handlers and becomes a real HTTP status; a la
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -15,16 +16,29 @@ from shared.disconnect import while_connected
 from shared.errors import ClientDisconnected, TwinportError, Unavailable
 from shared.logging import get_logger
 
-HEARTBEAT_S = 15.0
-"""Proxies commonly close a connection that is silent for 30 to 60 s."""
-
-WRITE_TIMEOUT_S = 60.0
-"""A reader that takes nothing for this long is gone, whatever its socket says."""
-
 _log = get_logger("sse")
 
 Frames = AsyncGenerator[bytes, None]
 RenderFailure = Callable[[TwinportError], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Proxies commonly close a connection that is silent for 30 to 60 s. A reader that takes nothing for
+    `write_timeout_s` is gone, whatever its socket says."""
+
+    heartbeat_s: float = 15.0
+    write_timeout_s: float = 60.0
+
+
+_PACE = Pace()
+
+
+class ServerStops(Unavailable):
+    """What is left of a call when the time to finish it is over. Only the server cancels a call's task."""
+
+    def __init__(self) -> None:
+        super().__init__("The server stops; ask again in a moment.", retry_after=5)
 
 
 class EventStreamResponse(Response):
@@ -37,13 +51,19 @@ class EventStreamResponse(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, frames: Frames, *, headers: Callable[[], Mapping[str, str]], render_failure: RenderFailure
+        self,
+        frames: Frames,
+        *,
+        headers: Callable[[], Mapping[str, str]],
+        render_failure: RenderFailure,
+        pace: Pace = _PACE,
     ) -> None:
         self.status_code = 200
         self.background = None
         self._frames = frames
         self._make_headers = headers
         self._render_failure = render_failure
+        self._pace = pace
         self._last_write = 0.0
         self._started = False
 
@@ -53,6 +73,10 @@ class EventStreamResponse(Response):
         except ClientDisconnected:
             if not self._started:
                 raise
+        except asyncio.CancelledError:
+            if self._started:
+                raise
+            raise ServerStops from None
 
     async def _pump(self, send: Send) -> None:
         async with aclosing(self._frames) as frames:
@@ -70,12 +94,13 @@ class EventStreamResponse(Response):
         try:
             async for frame in frames:
                 await self._write(send, frame)
+        except ClientDisconnected:
+            raise
         except TwinportError as error:
             await self._write(send, self._render_failure(error))
-        except asyncio.CancelledError:  # the caller left, and nobody reads this, or the server stops
-            with suppress(TimeoutError):
-                await self._write(send, self._render_failure(Unavailable("The server stops; ask again.")), timeout_s=1)
-            raise
+        except asyncio.CancelledError:  # the caller left, and nobody reads this, or the server stops: all is said
+            with suppress(ClientDisconnected):
+                await self._write(send, self._render_failure(ServerStops()), timeout_s=1)
         except Exception as error:  # noqa: BLE001 - the end of a stream: the headers are out, nobody else can say it
             _log.exception("stream failed", error=type(error).__name__)
             await self._write(send, self._render_failure(TwinportError("The server failed while answering.")))
@@ -91,15 +116,19 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         self._started = True
 
-    async def _write(self, send: Send, frame: bytes, *, timeout_s: float = WRITE_TIMEOUT_S) -> None:
-        async with asyncio.timeout(timeout_s):
-            await send({"type": "http.response.body", "body": frame, "more_body": True})
+    async def _write(self, send: Send, frame: bytes, *, timeout_s: float | None = None) -> None:
+        """Send a frame. Raises `ClientDisconnected` if nobody takes it."""
+        try:
+            async with asyncio.timeout(timeout_s or self._pace.write_timeout_s):
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
+        except TimeoutError:
+            raise ClientDisconnected("The caller reads nothing.") from None
         self._last_write = asyncio.get_running_loop().time()
 
     async def _beat(self, send: Send) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self._last_write + HEARTBEAT_S - loop.time())
-            if loop.time() - self._last_write >= HEARTBEAT_S:
-                with suppress(TimeoutError):  # the pump's own write says so
+            await asyncio.sleep(self._last_write + self._pace.heartbeat_s - loop.time())
+            if loop.time() - self._last_write >= self._pace.heartbeat_s:
+                with suppress(ClientDisconnected):  # the pump's own write says so
                     await self._write(send, b": ping\n\n")

@@ -26,8 +26,9 @@ class Artifacts:
         now = datetime.now(UTC)
         async with self._db.transaction() as db:
             await db.exec(delete(ArtifactOwner).where(col(ArtifactOwner.created_at) < now - self._ttl))
-            for artifact in artifacts:
-                await db.merge(ArtifactOwner(artifact_id=artifact.id, user_id=user_id, created_at=now))
+            for artifact in artifacts:  # a file keeps its first owner, whatever a later result says
+                if await db.get(ArtifactOwner, artifact.id) is None:
+                    db.add(ArtifactOwner(artifact_id=artifact.id, user_id=user_id, created_at=now))
 
     @asynccontextmanager
     async def open(self, user_id: int, artifact_id: str) -> AsyncGenerator[ArtifactDownload]:

@@ -30,7 +30,8 @@ async def download_artifact(
     async with AsyncExitStack() as stack:
         download = await stack.enter_async_context(artifacts.open(principal.user_id, artifact_id))
         body = _body(download, stack.pop_all())
-    return StreamingResponse(body, media_type=download.media_type, headers=_headers(download))
+    media_type = download.media_type if download.media_type.isascii() else "application/octet-stream"
+    return StreamingResponse(body, media_type=media_type, headers=_headers(download))
 
 
 async def _body(download: ArtifactDownload, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
@@ -40,8 +41,11 @@ async def _body(download: ArtifactDownload, stack: AsyncExitStack) -> AsyncGener
 
 
 def _headers(download: ArtifactDownload) -> dict[str, str]:
+    offered = download.content_disposition or ""
+    safe = offered.isascii() and offered.lower().startswith("attachment")
     headers = {
-        "content-disposition": download.content_disposition or "attachment",
+        "cache-control": "private, no-store",
+        "content-disposition": offered if safe else "attachment",
         "content-security-policy": "sandbox; default-src 'none'",
         "x-content-type-options": "nosniff",
     }

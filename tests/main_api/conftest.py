@@ -7,6 +7,7 @@ from tests.main_api.db.fixtures import (
     postgres_server,
     postgres_url,
 )
+from tests.main_api.served.fixtures import served
 
 __all__ = [
     "any_db",
@@ -16,4 +17,5 @@ __all__ = [
     "postgres_db",
     "postgres_server",
     "postgres_url",
+    "served",
 ]

@@ -1,5 +1,6 @@
 """`POST /v1/chat/completions`: OpenAI's chat endpoint, the product's front door."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from main_api.dialects.direct_route import DirectRoute
 from main_api.dialects.errors import validation_failure
 from main_api.dialects.openai.render import chunk_frames, completion, failure_frame
 from main_api.dialects.openai.schemas import ChatCompletionRequest, PortalTools, sampling_options
-from main_api.dialects.sse import EventStreamResponse
+from main_api.dialects.sse import EventStreamResponse, ServerStops
 from shared.disconnect import while_connected
 from shared.errors import ClientDisconnected, InvalidRequest, PayloadTooLarge
 from shared.tools_contract import JsonObject
@@ -65,7 +66,10 @@ async def create_chat_completion(request: Request) -> Response:
     run = await chat.open(_call(body, parsed), principal)
     if parsed.stream:
         return _streamed(run, include_usage=parsed.stream_options is not None and parsed.stream_options.include_usage)
-    return await while_connected(request.receive, _whole(run))
+    try:
+        return await while_connected(request.receive, _whole(run))
+    except asyncio.CancelledError:
+        raise ServerStops from None
 
 
 async def _json_body(request: Request) -> JsonObject:

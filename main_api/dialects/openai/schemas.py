@@ -6,8 +6,9 @@ Bounds that OpenAI documents are kept; where it documents none, ours keep one re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from main_api.backends.openai_wire_json import as_list, as_object
 from shared.tools_contract import JsonObject
 
 SessionId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -96,6 +97,7 @@ class ResponseFormat(_Lenient):
         return self
 
 
+_MOST_PARTS = 4096
 Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
 StopSequence = Annotated[str, Field(min_length=1, max_length=1000)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -125,6 +127,7 @@ class ChatCompletionRequest(_Lenient):
     tool_choice: Literal["none", "auto", "required"] | JsonObject | None = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: Annotated[str, Field(max_length=16)] | None = None
+    grammar: Annotated[str, Field(max_length=65_536)] | None = Field(None, description="GBNF, for llama.cpp's engines")
 
     agent_type: Annotated[str, Field(max_length=64)] | None = Field(None, description="`chat` or `react`")
     available_tools: Annotated[list[str], Field(max_length=128)] | None = Field(
@@ -133,6 +136,15 @@ class ChatCompletionRequest(_Lenient):
     session_id: SessionId | None = Field(None, description="Continue this stored conversation")
     store: bool | None = Field(None, description="Keep the chat as a session (default: yes for a person, no for a key)")
 
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _not_too_many_parts(cls, messages: object) -> object:
+        """Count before each part is checked: a body of a few megabytes may hold hundreds of thousands."""
+        listed = as_list(messages) or ()
+        if sum(map(_parts, listed)) > _MOST_PARTS:
+            raise ValueError(f"all messages together may hold {_MOST_PARTS} content parts and tool calls at most")
+        return messages
+
     @model_validator(mode="after")
     def _consistent(self) -> "ChatCompletionRequest":
         if self.top_logprobs is not None and not self.logprobs:
@@ -140,6 +152,11 @@ class ChatCompletionRequest(_Lenient):
         if self.store is False and self.session_id is not None:
             raise ValueError("session_id continues a stored session, so store: false contradicts it")
         return self
+
+
+def _parts(message: object) -> int:
+    fields = as_object(message) or {}
+    return sum(len(as_list(fields.get(name)) or ()) for name in ("content", "tool_calls"))
 
 
 _OPENAI = """
