@@ -38,9 +38,8 @@ class SandboxFile:
 class Job:
     """One run: either `script`, a Python file inside that is run in a fork, or `argv`, a program inside.
 
-    A script finds `payload` as the global `PAYLOAD` and may call `REPORT(bytes)` once; that comes back as
-    `Outcome.report`. Nothing of a job can widen what the sandbox allows, `limits` included: the
-    `Sandbox` cuts them to its own.
+    A script defines `main(payload, report)` and may call `report(bytes)`; that comes back as `Outcome.report`.
+    Nothing of a job can widen what the sandbox allows, `limits` included: the `Sandbox` cuts them to its own.
     """
 
     script: str | None = None

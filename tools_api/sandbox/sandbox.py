@@ -141,6 +141,8 @@ class Sandbox:
             return _off(explain_broken(str(error)))
         except SelfTestFailed as error:
             return replace(_off(f"the self-test failed: {error}"), checks=error.checks)
+        except OSError as error:  # no room or no descriptors for the self-test's bait
+            return _off(f"the self-test could not be made: {error.strerror}")
         return SandboxReport(
             available=True,
             level="ns-seccomp",

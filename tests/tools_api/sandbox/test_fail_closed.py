@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import AsyncGenerator
@@ -44,6 +45,13 @@ def _bwrap_that_changes(folder: Path, *cases: str) -> Path:
         + "\n".join(cases)
         + '\n*) set -- "$@" "$arg" ;; esac; done\nexec /usr/bin/bwrap "$@"\n',
     )
+
+
+async def test_a_self_test_that_cannot_be_made_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    async with _started(SandboxOptions()) as sandbox:
+        assert not sandbox.report.available
+        assert sandbox.report.reason
 
 
 async def test_without_bubblewrap_nothing_runs_and_the_answer_is_503(open_folder: Path) -> None:
