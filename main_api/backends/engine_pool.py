@@ -7,7 +7,7 @@ ever unloaded. One pool serves all kinds of engines, because they share the mach
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 
@@ -128,7 +128,8 @@ class EnginePool:
                 if not engine.active and time.monotonic() - engine.last_used >= self.options.idle_unload_s:
                     await engine.unload()
                 else:
-                    await engine.cap_log()
+                    with suppress(OSError):  # a full disk must not end the unloading of idle engines
+                        await engine.cap_log()
 
     def _notify(self) -> None:
         self._changed.set()

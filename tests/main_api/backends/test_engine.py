@@ -136,6 +136,13 @@ async def test_idle_engine_is_unloaded_and_its_memory_is_free(make_pool: MakePoo
     assert before - psutil.virtual_memory().available < 300 << 20
 
 
+async def test_a_log_that_cannot_be_cut_does_not_end_the_unloading(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool(idle_unload_s=0.2, log_bytes=-1)
+    (tmp_path / "logs" / "test_a.log.1").mkdir(parents=True)
+    await chat(pool, spec())
+    await until(lambda: pool.status()[0].state == "stopped")
+
+
 async def test_engine_in_use_is_never_idle(make_pool: MakePool) -> None:
     pool = make_pool(idle_unload_s=0.05)
     async with pool.use(spec()):
