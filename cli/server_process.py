@@ -115,12 +115,16 @@ class ServerProcess:
 
 
 def trim_log(log: Path) -> None:
-    """Keep a log below a bound by copy and truncate: the server has it open for appending and goes on at the start."""
-    if not log.exists() or log.stat().st_size < _LOG_KEPT_BYTES:
-        return
-    kept = log.with_name(log.name + ".1")
-    kept.write_bytes(log.read_bytes())
-    os.truncate(log, 0)
+    """Keep a log below a bound by copy and truncate: the server has it open for appending and goes on at the start.
+
+    One that cannot be trimmed stays as it is: a full disk must not end the servers.
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size < _LOG_KEPT_BYTES:
+            return
+        kept = log.with_name(log.name + ".1")
+        kept.write_bytes(log.read_bytes())
+        os.truncate(log, 0)
 
 
 def _readable(line: str) -> str:

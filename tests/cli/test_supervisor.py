@@ -140,6 +140,18 @@ def test_tools_that_die_are_said_and_started_again_while_main_goes_on(start: Cal
     assert ask(run.main_port)["child"] == main_child
 
 
+def test_a_log_that_cannot_be_trimmed_stops_no_server(start: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "main.log").touch()
+    os.truncate(tmp_path / "main.log", 51 * 2**20)
+    (tmp_path / "main.log.1").mkdir()  # where the copy would go
+    run = start()
+    run.until("ready")
+    os.kill(run.servers[0].pid, signal.SIGKILL)
+    run.until("healthy")  # by now the logs have been looked at
+    assert ask(run.main_port)["status"] == "OK"
+    assert (tmp_path / "main.log").stat().st_size >= 51 * 2**20
+
+
 def test_a_dead_main_server_ends_everything_with_its_last_words(start: Callable[..., Run]) -> None:
     run = start()
     run.until("ready")
