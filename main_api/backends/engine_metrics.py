@@ -16,6 +16,10 @@ class EngineCollector(Collector):
     def __init__(self, status: Callable[[], Sequence[EngineStatus]]) -> None:
         self._status = status
 
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing: which engines there are changes, and two applications in one process are no conflict."""
+        return ()
+
     def collect(self) -> Iterable[Metric]:
         ready = GaugeMetricFamily("twinport_engine_ready", "1 if the model's engine is loaded", labels=["model"])
         active = GaugeMetricFamily("twinport_engine_active_requests", "Requests that are answered", labels=["model"])

@@ -92,7 +92,9 @@ class ChatService:
 
 
 def _agent_type(call: ChatCall) -> str:
-    agent_type = call.agent_type or (_WITH_TOOLS if call.server_tools else _WITHOUT_TOOLS)
+    agent_type = call.agent_type
+    if agent_type is None:
+        agent_type = _WITH_TOOLS if call.server_tools else _WITHOUT_TOOLS
     if agent_type != _WITHOUT_TOOLS and "tools" in call.options:
         raise InvalidRequest(
             "`tools` as a list are the client's own and go with agent_type chat; "

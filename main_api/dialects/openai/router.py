@@ -106,7 +106,7 @@ def _call(body: JsonObject, parsed: ChatCompletionRequest) -> ChatCall:
         messages=tuple(body["messages"]),
         model=parsed.model,
         options=sampling_options(body),
-        agent_type=parsed.agent_type or (_AGENT_WITH_TOOLS if _enables_tools(parsed) else None),
+        agent_type=_agent_type(parsed),
         server_tools=_server_tools(parsed),
         session_id=parsed.session_id,
         store=parsed.store,
@@ -121,10 +121,12 @@ def _server_tools(parsed: ChatCompletionRequest) -> tuple[str, ...] | None:
     return None if named is None else tuple(named)
 
 
-def _enables_tools(parsed: ChatCompletionRequest) -> bool:
-    """Tell whether the portal's `tools` object asks for tools without saying which."""
+def _agent_type(parsed: ChatCompletionRequest) -> str | None:
+    """Return the agent that the body names; the portal's `tools` object may ask for one without saying which tools."""
     tools = parsed.tools
-    return isinstance(tools, PortalTools) and tools.enabled and tools.allowedTools is None
+    if parsed.agent_type is None and isinstance(tools, PortalTools) and tools.enabled and tools.allowedTools is None:
+        return _AGENT_WITH_TOOLS
+    return parsed.agent_type
 
 
 async def _whole(run: ChatRun | RelayRun) -> Response:

@@ -243,7 +243,7 @@ def settings(data_dir: Path, upstream: Upstream, tools: ToolsServer, **overrides
         "tools_api_key": "tools-canary-" + "k" * 32,
         "ollama_base_url": "http://127.0.0.1:9",
         "rate_limit_enabled": False,
-        "default_tool_timeout": 5,
+        "default_tool_timeout": 2,
         **overrides,
     }
     return Settings(_env_file=None, **values)  # pyright: ignore[reportCallIssue]
