@@ -102,3 +102,8 @@ class ToolResult(_Answer):
     sources: tuple[Source, ...] = ()
     error: ToolError | None = None
     receipt: Receipt = Receipt()
+
+    @classmethod
+    def failed(cls, error_type: str, message: str) -> "ToolResult":
+        """Make the result of a call that brought nothing but an error."""
+        return cls(ok=False, error=ToolError(type=error_type, message=message))

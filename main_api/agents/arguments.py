@@ -4,20 +4,18 @@ Models get small things wrong: a bare string for the only argument, `input` for 
 Those are put right here. Everything else is left to the schema and comes back to the model as an error.
 """
 
-import contextlib
 import json
 from typing import Any, cast
 
-import json_repair
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError, best_match  # pyright: ignore[reportUnknownVariableType] - its default key is untyped
 
+from main_api.agents.leniency import repaired_json
 from shared.tools_contract import JsonObject, ToolDefinition
 
 _FREE_TEXT = frozenset({"query", "q", "search", "search_query", "question", "topic", "task", "request"})
 """Arguments that a person's own words can stand in for. Code, expressions, names and paths are none of them."""
 _LONGEST_ERROR = 400
-_LONGEST_REPAIR = 20_000  # repairing is slow on long texts, and it runs on the event loop
 
 
 class BadArguments(Exception):
@@ -32,10 +30,7 @@ def parse_arguments(written: str) -> Any:
         return json.loads(written)
     except (json.JSONDecodeError, RecursionError):
         pass
-    repaired: Any = None
-    if len(written) <= _LONGEST_REPAIR:
-        with contextlib.suppress(RecursionError):
-            repaired = json_repair.repair_json(written, return_objects=True, skip_json_loads=True)
+    repaired = repaired_json(written)
     if isinstance(repaired, dict) and repaired:
         return cast("JsonObject", repaired)
     raise BadArguments("The arguments are not a JSON object. Write one JSON object with the tool's argument names.")

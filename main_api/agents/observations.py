@@ -16,14 +16,13 @@ _CHARS_OF_CONTEXT = 3 / 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """The result of one call as the model reads it; `ran` is False for a call that never reached the tool."""
+    """The result of one call as the model reads it."""
 
     call_id: str
     name: str
     arguments: JsonObject
     text: str
     ok: bool
-    ran: bool = True
 
 
 def observation_cap(limit: int, context_length: int | None) -> int:

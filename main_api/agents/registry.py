@@ -18,10 +18,6 @@ class AgentRegistry:
     def __init__(self, agents: Mapping[str, Agent]) -> None:
         self._agents = dict(agents)
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        return tuple(self._agents)
-
     def get(self, agent_type: str) -> Agent:
         """Return the agent. Raises `InvalidRequest` that names those that exist."""
         agent = self._agents.get(agent_type)

@@ -10,8 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
-import json_repair
-
+from main_api.agents.leniency import folded_name, repaired_json
 from shared.tools_contract import JsonObject
 
 FINISH = "finish"
@@ -21,7 +20,6 @@ _ACTION_KEYS = ("action", "tool", "tool_name", "name", "function")
 _INPUT_KEYS = ("action_input", "actionInput", "input", "arguments", "args", "parameters", "tool_input")
 _ANSWER_KEYS = ("answer", "final_answer", "output", "result", "response", "text", "content", "input")
 _LONGEST = 200_000
-_LONGEST_REPAIR = 20_000  # repairing is slow on long texts, and it runs on the event loop
 
 _THINKING = re.compile(r"<think(?:ing)?>(.*?)</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
@@ -63,7 +61,7 @@ def tagged_calls(text: str, tools: Collection[str]) -> list[tuple[str, str]]:
     calls: list[tuple[str, str]] = []
     for body in bodies:
         step = _step_from_object(_strict_object(body), tools)
-        if step is None or step.action is None or _folded(step.action) not in _all_folded(tools):
+        if step is None or step.action is None or folded_name(step.action) not in _all_folded(tools):
             return []
         calls.append((step.action, json.dumps(step.action_input if step.action_input is not None else {})))
     return calls
@@ -111,7 +109,7 @@ def _labelled_call(fields: dict[str, str], thought: str) -> Step:
     if call and not written:  # Action: calculator("12 * 7")
         written = inside.rpartition(")")[0].strip().strip("'\"")
     value = _input_value(written)
-    if _folded(name) in _FINISH_WORDS:
+    if folded_name(name) in _FINISH_WORDS:
         return Step(thought=thought, answer=_answer_of(value))
     return Step(thought=thought, action=name.strip().strip("`'\"*"), action_input=value)
 
@@ -158,10 +156,10 @@ def _step_with_action(value: JsonObject, thought: str, action_key: str, tools: C
     if not isinstance(action, str):
         return None
     given = next((value[key] for key in _INPUT_KEYS if key in value), None)
-    if _folded(action) in _FINISH_WORDS and action_key != "name":
+    if folded_name(action) in _FINISH_WORDS and action_key != "name":
         return Step(thought=thought, answer=_answer_of(given if given is not None else value))
     ours = action_key == "action" or (thought and given is not None)
-    if not ours and _folded(action) not in _all_folded(tools):
+    if not ours and folded_name(action) not in _all_folded(tools):
         return None  # somebody's own JSON, which is an answer
     return Step(thought=thought, action=action, action_input=_input_value(given))
 
@@ -211,28 +209,15 @@ def _lenient_object(text: str) -> JsonObject | None:
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (json.JSONDecodeError, RecursionError):
-        value = _repaired(text)
+        value = repaired_json(text)
     found: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
     objects = [cast("JsonObject", item) for item in found if isinstance(item, dict)]
     return objects[0] if objects else None
-
-
-def _repaired(text: str) -> Any:
-    if len(text) > _LONGEST_REPAIR:
-        return None
-    try:
-        return json_repair.repair_json(text, return_objects=True, skip_json_loads=True)
-    except RecursionError:
-        return None
 
 
 def _is_observation(match: re.Match[str]) -> bool:
     return match.group(1).casefold().startswith("observation")
 
 
-def _folded(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold().rpartition(".")[2])
-
-
 def _all_folded(names: Collection[str]) -> frozenset[str]:
-    return frozenset(map(_folded, names))
+    return frozenset(map(folded_name, names))

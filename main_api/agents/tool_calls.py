@@ -5,7 +5,6 @@ Whatever the model did wrong becomes an observation that it can read; nothing he
 
 import asyncio
 import json
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from typing import Any
 
 from main_api.agents.arguments import ArgumentFitter, BadArguments, parse_arguments
 from main_api.agents.clock import closing
+from main_api.agents.leniency import folded_name
 from main_api.agents.observations import Observation, describe, plainly
 from main_api.events import Event, Notice, SourceFound, ToolCallFinished, ToolCallStarted
 from main_api.toolbox.protocol import Toolbox
 from shared.errors import TwinportError
-from shared.tools_contract import JsonObject, ToolDefinition, ToolError, ToolResult
+from shared.tools_contract import JsonObject, ToolDefinition, ToolResult
 
 REPEATS_THAT_END_A_RUN = 3
 
@@ -77,7 +77,7 @@ class ToolCalls:
 
     def resolve(self, name: str) -> str:
         """Return the tool's own name for a spelling or an alias of it, or the name as it came."""
-        return self._names.get(_folded(name), name)
+        return self._names.get(folded_name(name), name)
 
     async def run(self, requested: Sequence[RequestedCall], into: list[Observation]) -> AsyncIterator[Event]:
         """Run the calls of one turn; append an observation for each of them to `into`, in their order."""
@@ -118,7 +118,7 @@ class ToolCalls:
     def _known_answer(self, name: str, key: str, batch: set[str]) -> ToolResult | None:
         """Return what to say instead of running a call again; a call that failed may be tried a second time."""
         if key in batch:
-            return _failure("repeated_call", "The same call is made twice in this step; see its other result.")
+            return ToolResult.failed("repeated_call", "The same call is made twice in this step; see its other result.")
         batch.add(key)
         self._times[key] += 1
         if self._times[key] >= REPEATS_THAT_END_A_RUN:
@@ -128,7 +128,7 @@ class ToolCalls:
             return None
         text = describe(before, cap=self._limits.observation_chars)
         if not before.ok:
-            return _failure("repeated_call", f"This call has failed before, do not repeat it. {text}")
+            return ToolResult.failed("repeated_call", f"This call has failed before, do not repeat it. {text}")
         return ToolResult(ok=True, content=f"{text}\n(This is the result of the same call before; use it.)")
 
     async def _answer(self, call: "_Prepared") -> ToolResult:
@@ -138,9 +138,9 @@ class ToolCalls:
             async with asyncio.timeout_at(self._limits.deadline), self._slots:
                 result = await self._toolbox.invoke(call.name, call.arguments, workspace=self._workspace)
         except TimeoutError:
-            result = _failure("timeout", "The time of this run is over; the tool was stopped.")
+            result = ToolResult.failed("timeout", "The time of this run is over; the tool was stopped.")
         except TwinportError as error:
-            result = _failure(error.code, error.message)
+            result = ToolResult.failed(error.code, error.message)
         self._results[call.key] = result
         return result
 
@@ -160,8 +160,7 @@ class ToolCalls:
         text = describe(result, cap=self._limits.observation_chars)
         if self._verbatim and result.ok:
             text = plainly(text)
-        ran = call.result is None
-        return Observation(call_id=call.id, name=call.name, arguments=call.arguments, text=text, ok=result.ok, ran=ran)
+        return Observation(call_id=call.id, name=call.name, arguments=call.arguments, text=text, ok=result.ok)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,18 +217,9 @@ def _text_or_object(written: str) -> Any:
 
 
 def _refused(call: RequestedCall, name: str, error_type: str, message: str) -> _Prepared:
-    return _Prepared(id=call.id, name=name, arguments={}, key="", result=_failure(error_type, message))
-
-
-def _failure(error_type: str, message: str) -> ToolResult:
-    return ToolResult(ok=False, error=ToolError(type=error_type, message=message))
+    return _Prepared(id=call.id, name=name, arguments={}, key="", result=ToolResult.failed(error_type, message))
 
 
 def _spellings(tools: Sequence[ToolDefinition]) -> dict[str, str]:
-    aliases = {_folded(alias): tool.name for tool in tools for alias in tool.aliases}
-    return {**aliases, **{_folded(tool.name): tool.name for tool in tools}}
-
-
-def _folded(name: str) -> str:
-    """Reduce a name to its letters and digits: `functions.Web-Search()` and `web_search` are the same."""
-    return re.sub(r"[^a-z0-9]", "", name.casefold().rpartition(".")[2])
+    aliases = {folded_name(alias): tool.name for tool in tools for alias in tool.aliases}
+    return {**aliases, **{folded_name(tool.name): tool.name for tool in tools}}

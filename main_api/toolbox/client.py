@@ -19,7 +19,7 @@ from main_api.toolbox.catalog import Catalog
 from shared.errors import NotFound, Unavailable, UpstreamFailed
 from shared.logging import get_logger
 from shared.request_id import HEADER, current_request_id
-from shared.tools_contract import InvokeRequest, JsonObject, ToolDefinition, ToolError, ToolList, ToolResult
+from shared.tools_contract import InvokeRequest, JsonObject, ToolDefinition, ToolList, ToolResult
 
 _log = get_logger("toolbox")
 
@@ -86,7 +86,7 @@ class ToolsClient:
         """See `Toolbox.invoke`."""
         name = self._catalog.resolve(name)
         if not _TOOL_NAME.fullmatch(name):
-            return _failed("unknown_tool", f"There is no tool {name[:80]!r}.")
+            return ToolResult.failed("unknown_tool", f"There is no tool {name[:80]!r}.")
         deadline_ms = max(1, min(int(self._timeout_s * 1000), _LONGEST_DEADLINE_MS))
         try:
             request = InvokeRequest(
@@ -97,7 +97,7 @@ class ToolsClient:
             )
             body = orjson.dumps(request.model_dump())
         except (ValidationError, TypeError) as error:
-            return _failed("invalid_arguments", f"The call cannot be sent: {str(error)[:300]}")
+            return ToolResult.failed("invalid_arguments", f"The call cannot be sent: {str(error)[:300]}")
         return await self._invoke(name, body)
 
     async def health(self) -> ToolsHealth:
@@ -137,13 +137,15 @@ class ToolsClient:
             status, raw = await self._exchange("POST", path, timeout_s=self._timeout_s + _MARGIN_S, body=body)
             return _result(name, status, raw)
         except TimeoutError:
-            return _failed("timeout", f"The tool did not answer within {self._timeout_s:g} s and was stopped.")
+            return ToolResult.failed(
+                "timeout", f"The tool did not answer within {self._timeout_s:g} s and was stopped."
+            )
         except (aiohttp.ClientError, OSError) as error:
             _log.warning("tools_api_unreachable", tool=name, error=type(error).__name__)
-            return _failed("tools_unavailable", _OUT_OF_REACH)
+            return ToolResult.failed("tools_unavailable", _OUT_OF_REACH)
         except _BadAnswer as error:
             _log.error("tools_api_bad_answer", tool=name, problem=str(error))
-            return _failed("tools_unavailable", "The tools API gave an answer that cannot be read.")
+            return ToolResult.failed("tools_unavailable", "The tools API gave an answer that cannot be read.")
 
     async def _fetch_definitions(self) -> tuple[ToolDefinition, ...]:
         """Ask for the tools. Raises `Unavailable`."""
@@ -190,14 +192,16 @@ def _result(name: str, status: int, raw: bytes) -> ToolResult:
     said = _error_message(raw)
     if status in {401, 403}:
         _log.error("tools_api_refuses_key", tool=name, status=status)
-        return _failed("tools_unavailable", "The tools API refuses this server's key (TOOLS_API_KEY).")
+        return ToolResult.failed("tools_unavailable", "The tools API refuses this server's key (TOOLS_API_KEY).")
     if status == 404:
-        return _failed("unknown_tool", said or f"The tools API has no tool {name!r}.")
+        return ToolResult.failed("unknown_tool", said or f"The tools API has no tool {name!r}.")
     if status in {400, 413, 422}:
-        return _failed("invalid_arguments", said or "The tools API refuses this call.")
+        return ToolResult.failed("invalid_arguments", said or "The tools API refuses this call.")
     if status in {408, 504}:
-        return _failed("timeout", said or "The tool took too long and was stopped.")
-    return _failed("tools_unavailable", said or f"The tools API answered {status}; the tool is off for the moment.")
+        return ToolResult.failed("timeout", said or "The tool took too long and was stopped.")
+    return ToolResult.failed(
+        "tools_unavailable", said or f"The tools API answered {status}; the tool is off for the moment."
+    )
 
 
 def _tool_list(status: int, raw: bytes) -> tuple[ToolDefinition, ...]:
@@ -250,7 +254,3 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             yield chunk
     except (aiohttp.ClientError, OSError, TimeoutError):
         raise UpstreamFailed("The tools API broke off while it sent an artifact.") from None
-
-
-def _failed(error_type: str, message: str) -> ToolResult:
-    return ToolResult(ok=False, error=ToolError(type=error_type, message=message))

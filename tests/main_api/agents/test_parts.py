@@ -124,7 +124,6 @@ def test_a_title_is_asked_for_with_the_beginnings_only():
 
 def test_known_agents_are_returned():
     agents = create_agents(PROMPTS, ReactOptions())
-    assert agents.types == ("chat", "react")
     assert agents.get("react") is not agents.get("chat")
 
 
