@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from shared.durable import sync_folder
+
 
 def load_or_create_secret(path: Path, *, nbytes: int = 32) -> str:
     """Return the secret stored at `path`, making it (hex, 0600, in a 0700 folder) if there is none.
@@ -28,5 +30,6 @@ def _publish(path: Path, secret: str) -> None:
             os.link(draft, path)  # atomic, and fails if another process was first
         except FileExistsError:
             return
+        sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import orjson
 
+from shared.durable import sync_folder
 from shared.errors import Conflict
 
 
@@ -49,11 +50,7 @@ def finish(handle: FileIO, part: Path, target: Path) -> None:
     os.fsync(handle.fileno())
     part.replace(target)
     _origin_path(part).unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
 
 
 def _origin_path(part: Path) -> Path:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.durable import sync_folder
 from shared.errors import StorageFull
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -96,9 +97,9 @@ def created(path: Path, *, sync: bool) -> Generator[Journal]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield Journal(descriptor, sync=sync)
         if sync:
-            _sync_folder(path.parent)  # the name of a new file is the folder's content
+            sync_folder(path.parent)  # the name of a new file is the folder's content
         if sync and new_folder:
-            _sync_folder(path.parent.parent)
+            sync_folder(path.parent.parent)
         complete = True
     finally:
         if not complete:
@@ -153,11 +154,3 @@ def _end_of_last_line(descriptor: int, size: int) -> int:
 def _fdatasync(descriptor: int) -> None:
     sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
     sync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
