@@ -33,10 +33,6 @@ class Database:
         self._writes = async_sessionmaker(writing, class_=AsyncSession, expire_on_commit=False)
         self._writer: AbstractAsyncContextManager[object] = asyncio.Lock() if self._path else nullcontext()
 
-    @property
-    def is_sqlite(self) -> bool:
-        return self._path is not None
-
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[AsyncSession]:
         """Open a session that only reads, on one snapshot."""

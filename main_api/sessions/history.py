@@ -19,14 +19,13 @@ _FOUR_BYTE_LEADS = bytes(range(0xF0, 0xF5))
 
 @dataclass(frozen=True, slots=True)
 class FittedHistory:
-    """What is left. `cut_tokens` and `tokens` are estimates; `over_budget` says that even the part which is never
-    cut is estimated above the budget: the model's own count decides whether it really is."""
+    """What is left. `cut_tokens` and `tokens` are estimates; `tokens` is above the budget where even the part which is
+    never cut is: the model's own count decides whether it really is."""
 
     messages: tuple[JsonObject, ...]
     cut_messages: int = 0
     cut_tokens: int = 0
     tokens: int = 0
-    over_budget: bool = False
 
 
 def model_messages(history: Iterable[StoredMessage], new: Sequence[JsonObject] = ()) -> list[JsonObject]:
@@ -73,7 +72,6 @@ def fit_history(messages: Sequence[JsonObject], *, max_messages: int, token_budg
         cut_messages=len(messages) - len(kept),
         cut_tokens=sum(costs) - tokens,
         tokens=tokens,
-        over_budget=token_budget is not None and tokens > token_budget,
     )
 
 

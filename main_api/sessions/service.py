@@ -31,7 +31,7 @@ from shared.logging import get_logger
 P = ParamSpec("P")
 T = TypeVar("T")
 
-log = get_logger(__name__)
+_log = get_logger("sessions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,7 @@ class SessionService:
         self._writes.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, SessionNotFound):
-            log.error("session_write_failed", error=repr(error))  # its caller may be gone
+            _log.error("session_write_failed", error=repr(error))  # its caller may be gone
 
     def _end(self, key: Key) -> None:
         del self._live[key]

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 _TEMPORARY = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
 
-log = get_logger(__name__)
+_log = get_logger("sessions")
 
 
 class SessionFull(StorageFull):
@@ -116,7 +116,7 @@ class SessionStore:
         if transcript is None:
             raise SessionNotFound
         if transcript.unreadable:
-            log.warning("session_lines_unreadable", session_id=session_id, lines=transcript.unreadable)
+            _log.warning("session_lines_unreadable", session_id=session_id, lines=transcript.unreadable)
         return transcript
 
     def delete(self, user_id: int, session_id: str) -> None:
@@ -150,7 +150,7 @@ class SessionStore:
         try:
             self._with_index(lambda index: index.scrub())
         except Unavailable as error:
-            log.warning("session_index_not_scrubbed", error=str(error.__cause__))
+            _log.warning("session_index_not_scrubbed", error=str(error.__cause__))
 
     def _user_folder(self, user_id: int) -> Path:
         return self._folder / str(int(user_id))
@@ -165,7 +165,7 @@ class SessionStore:
         try:
             with journal.opened(path, sync=self._sync) as file:
                 if torn := file.repair():
-                    log.warning("session_repaired", session_id=session_id, torn_bytes=torn)
+                    _log.warning("session_repaired", session_id=session_id, torn_bytes=torn)
                 yield file
         except (FileNotFoundError, NotADirectoryError):
             raise SessionNotFound from None
@@ -179,7 +179,7 @@ class SessionStore:
             try:
                 return self._loaded_index(path)
             except sqlite3.Error as error:
-                log.warning("session_index_unusable", error=str(error))
+                _log.warning("session_index_unusable", error=str(error))
                 if _is_temporary(error):
                     break
             for leftover in self._folder.glob("index.db*"):
@@ -229,7 +229,7 @@ class SessionStore:
         try:
             change(self._opened_index())
         except sqlite3.Error as error:
-            log.warning("session_index_stale", session_id=session_id, error=str(error))
+            _log.warning("session_index_stale", session_id=session_id, error=str(error))
             self._stale.add((user_id, session_id))
 
     def _with_index(self, use: Callable[[SessionIndex], T]) -> T:
@@ -241,7 +241,7 @@ class SessionStore:
         except sqlite3.Error as error:
             if _is_temporary(error):
                 raise _busy() from error
-            log.warning("session_index_damaged", error=str(error))
+            _log.warning("session_index_damaged", error=str(error))
         with self._index_lock:
             if self._index is index:  # else another thread was faster
                 index.close()

@@ -19,7 +19,7 @@ from shared.errors import RateLimited
 from shared.logging import get_logger
 from shared.tools_contract import JsonObject
 
-log = get_logger(__name__)
+_log = get_logger("sessions")
 
 Key = tuple[int, str]
 """User id and session id: with a guessed id nobody can make another person's session wait."""
@@ -145,7 +145,7 @@ class Turn:
         try:
             await self._keep(stored)
         except SessionNotFound:
-            log.info("answer_to_deleted_session_dropped", session_id=self.session_id)
+            _log.info("answer_to_deleted_session_dropped", session_id=self.session_id)
             return None
         return stored
 

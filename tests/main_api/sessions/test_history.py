@@ -81,7 +81,6 @@ def test_order_is_kept_and_the_report_adds_up(messages, max_messages, budget) ->
     total = sum(map(estimate_tokens, messages))
     assert fitted.tokens == sum(map(estimate_tokens, fitted.messages))
     assert fitted.cut_tokens == total - fitted.tokens
-    assert fitted.over_budget == (budget is not None and fitted.tokens > budget)
 
 
 @given(messages=conversations(), **LIMITS)
@@ -126,7 +125,7 @@ def test_a_question_larger_than_the_budget_is_kept_and_reported() -> None:
     fitted = fit_history(
         [said("user"), said("assistant"), said("user", "long " * 1000)], max_messages=9, token_budget=50
     )
-    assert (len(fitted.messages), fitted.over_budget, fitted.cut_messages) == (1, True, 2)
+    assert (len(fitted.messages), fitted.tokens > 50, fitted.cut_messages) == (1, True, 2)
 
 
 def test_a_long_history_is_fitted_without_quadratic_work() -> None:
