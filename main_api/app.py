@@ -1,5 +1,6 @@
 """The composition root of the main API: makes the long-lived parts from the settings, wires them, mounts the routes."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
@@ -100,7 +101,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     describe_authentication(app)
     install_error_handlers(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, render_error=render_error)
+    app.add_middleware(
+        BodyLimit, limit=settings.max_body_bytes, render_error=render_error, small=("/api/auth/", "/api/chat/sessions")
+    )
     if settings.cors_origins:
         _allow_browsers(app, settings.cors_origins)
     app.add_middleware(RequestContext)  # added last: outermost
@@ -216,7 +219,7 @@ def _model_router(
     settings: Settings, engines: EnginePool, http: aiohttp.ClientSession, stack: AsyncExitStack
 ) -> ModelRouter:
     prompt_log = PromptLog(settings.data_dir / "logs" / "prompts.log", enabled=settings.prompt_log_enabled)
-    stack.callback(prompt_log.close)
+    stack.push_async_callback(asyncio.to_thread, prompt_log.close)
     options = RouterOptions(
         default_backend=settings.openai_compatible_name
         if settings.llm_backend == "openai_compatible"

@@ -66,7 +66,6 @@ def serve(app: ASGIApp, listener: socket.socket, *, grace_s: float) -> None:
         backlog=2048,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(grace_s)),
-        h11_max_incomplete_event_size=65_536,
     )
     server = _Server(config)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down

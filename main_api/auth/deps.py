@@ -93,6 +93,15 @@ async def _admin(principal: Annotated[Principal, Depends(_person)]) -> Principal
     return principal
 
 
+async def _auth(request: Request) -> AuthService:
+    """`auth_service` as a dependency: FastAPI sends one that is not async to a thread."""
+    return auth_service(request)
+
+
+async def _client(request: Request) -> Client:
+    return client_of(request)
+
+
 def _subject(principal: Principal) -> str:
     return f"user:{principal.user_id}" if principal.key_id is None else f"key:{principal.key_id}"
 
@@ -106,5 +115,5 @@ PersonPrincipal = Annotated[Principal, Depends(_person)]
 AdminPrincipal = Annotated[Principal, Depends(_admin)]
 """A person with the role admin."""
 
-Auth = Annotated[AuthService, Depends(auth_service)]
-CallingClient = Annotated[Client, Depends(client_of)]
+Auth = Annotated[AuthService, Depends(_auth)]
+CallingClient = Annotated[Client, Depends(_client)]
