@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 15
+PATIENCE_S = 60
 
 IN_A_TERMINAL = """
 import fcntl, runpy, termios

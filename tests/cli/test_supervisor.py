@@ -68,7 +68,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 
 def ask(port: int, path: str = "/health") -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         return json.load(answer)
 
 

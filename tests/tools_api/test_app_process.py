@@ -99,7 +99,9 @@ async def test_the_calculator_answers_and_a_bomb_ends_within_its_time(tmp_path: 
         start_up = max(sum(worker.cpu_times()[:2]) for worker in served.workers())
         bombs = await asyncio.gather(*(served.calculate(bomb) for bomb in ("9**9**9", "factorial(10**9)", LONG)))
         after = await served.calculate("1 + 1")
-        ended = sum(served.process.cpu_times()[2:4])  # of the worker that was killed, and no other
+        async with asyncio.timeout(30):
+            while not (ended := sum(served.process.cpu_times()[2:4])):  # of the worker that was killed, and no other
+                await asyncio.sleep(0.02)
 
     assert (answer["ok"], answer["content"], answer["data"]["exact"]) == (True, "1036", "1036")
     assert [bomb["error"]["type"] for bomb in bombs] == ["too_large", "too_large", "timeout"]

@@ -19,7 +19,7 @@ def start_engine() -> xllamacpp.Server:
     params = xllamacpp.CommonParams()
     params.model.path = str(MODEL)
     params.n_ctx, params.n_parallel = 2048, 2
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # more wait for each other on a busy machine
     params.fit_params, params.cache_ram_mib, params.verbosity, params.use_jinja = False, 0, -1, True
     return xllamacpp.Server(params)
 
