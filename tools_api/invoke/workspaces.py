@@ -65,7 +65,10 @@ class Workspaces:
                 continue
             total -= size
             removed += 1
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            doomed = folder.with_name(f".call-{secrets.token_hex(8)}")
+            with suppress(OSError):  # out of the way at once: a call may ask for this workspace while it is removed
+                folder.rename(doomed)
+                await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
         return removed
 
     async def _settle(self, folder: Path, *, keep: bool) -> None:

@@ -109,6 +109,20 @@ async def test_sweeping_removes_the_unused_and_keeps_those_in_use(tmp_path: Path
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["new", "used"]
 
 
+async def test_a_workspace_that_is_asked_for_while_it_is_swept_is_a_fresh_one(tmp_path: Path) -> None:
+    workspaces = make(tmp_path, ttl_s=-1)
+    async with workspaces.lease("main_api", "old") as folder:
+        for number in range(2000):
+            (folder / str(number)).touch()
+    sweeping = asyncio.create_task(workspaces.sweep())
+    while (folder / "0").exists():
+        await asyncio.sleep(0)
+    async with workspaces.lease("main_api", "old") as folder:
+        (folder / "new.txt").touch()
+        await sweeping
+        assert [entry.name for entry in folder.iterdir()] == ["new.txt"]
+
+
 async def test_sweeping_clears_what_a_crash_left_of_a_throw_away_folder(tmp_path: Path) -> None:
     (tmp_path / "a" / ".call-0123").mkdir(parents=True)
 
