@@ -195,7 +195,8 @@ class Settings(BaseSettings):
         """The URL of the tools API, from TOOLS_HOST (a host or a URL) and TOOLS_PORT."""
         if urlsplit(self.tools_host).scheme in {"http", "https"}:
             return self.tools_host.rstrip("/")
-        return f"http://{self.tools_host}:{self.tools_port}"
+        host = f"[{self.tools_host}]" if self.tools_host.count(":") > 1 else self.tools_host
+        return f"http://{host}:{self.tools_port}"
 
     @property
     def async_database_url(self) -> str:
