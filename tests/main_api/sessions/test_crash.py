@@ -14,45 +14,66 @@ import pytest
 from main_api.sessions.store import SessionStore
 from tests.main_api.sessions.conftest import ALICE, message
 
-_WRITER = """
+_WRITERS = """
 import os, random, sys
 from pathlib import Path
 from main_api.sessions.records import new_session_id
 from main_api.sessions.store import SessionStore
 from tests.main_api.sessions.conftest import ALICE, message
 
-store = SessionStore(Path(sys.argv[1]), sync=False)
-store.open()
-chance = random.Random(int(sys.argv[2]))
-session_id = None
-while True:
-    text = "x" * chance.choice([10, 300, 5_000, 3_000_000])
-    if session_id is None or chance.random() < 0.2:
-        session_id, stored = new_session_id(), message(text)
-        store.create(ALICE, session_id, stored)
-    else:
-        stored = message(text, chance.choice(["user", "assistant"]))
-        store.append(ALICE, session_id, stored)
-    os.write(1, f"ack {session_id} {stored.id}\\n".encode())
+def write(folder, seed):
+    store = SessionStore(Path(folder), sync=False)
+    store.open()
+    chance = random.Random(seed)
+    session_id = None
+    while True:
+        text = "x" * chance.choice([10, 300, 5_000, 3_000_000])
+        if session_id is None or chance.random() < 0.2:
+            session_id, stored = new_session_id(), message(text)
+            store.create(ALICE, session_id, stored)
+        else:
+            stored = message(text, chance.choice(["user", "assistant"]))
+            store.append(ALICE, session_id, stored)
+        os.write(1, f"ack {session_id} {stored.id}\\n".encode())
+
+for order in sys.stdin:
+    seed, folder = order.rstrip().split(" ", 1)
+    child = os.fork()
+    if child == 0:
+        os.write(1, f"writer {os.getpid()}\\n".encode())
+        write(folder, int(seed))
+    os.waitpid(child, 0)
+    os.write(1, b"ended\\n")
 """
 
 
-def kill_while_it_writes(folder: Path, seed: int) -> dict[str, list[str]]:
-    """Return the acknowledged message ids by session."""
-    child = subprocess.Popen([sys.executable, "-c", _WRITER, str(folder), str(seed)], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    first = child.stdout.readline()  # it writes by now
-    time.sleep(random.Random(seed).uniform(0, 0.05))  # the moment is the point here
-    os.kill(child.pid, signal.SIGKILL)
-    acknowledged = first + child.stdout.read()
-    child.stdout.close()
-    child.wait()
-    acks: dict[str, list[str]] = {}
-    for line in acknowledged.decode().splitlines():
-        word, *ids = line.split()
-        if word == "ack" and len(ids) == 2:
-            acks.setdefault(ids[0], []).append(ids[1])
-    return acks
+class Writers:
+    """A process that forks a writer for each round: importing everything anew would take longer than the round."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", _WRITERS]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def kill_while_one_writes(self, folder: Path, seed: int) -> dict[str, list[str]]:
+        """Return the acknowledged message ids by session."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{seed} {folder}\n")
+        writer = int(self._process.stdout.readline().removeprefix("writer "))
+        acknowledged = [self._process.stdout.readline()]  # it writes by now
+        time.sleep(random.Random(seed).uniform(0, 0.05))  # the moment is the point here
+        os.kill(writer, signal.SIGKILL)
+        while acknowledged[-1] != "ended\n":
+            acknowledged.append(self._process.stdout.readline())
+        acks: dict[str, list[str]] = {}
+        for line in acknowledged[:-1]:
+            word, session_id, message_id = line.split()
+            assert word == "ack"
+            acks.setdefault(session_id, []).append(message_id)
+        return acks
+
+    def close(self) -> None:
+        self._process.communicate()
 
 
 def check_everything_acknowledged_is_there(folder: Path, acks: dict[str, list[str]]) -> None:
@@ -77,10 +98,12 @@ def check_everything_acknowledged_is_there(folder: Path, acks: dict[str, list[st
 
 def crash(folder: Path, rounds: range) -> None:
     acknowledged = 0
+    writers = Writers()
     for seed in rounds:
-        acks = kill_while_it_writes(folder / str(seed), seed)
+        acks = writers.kill_while_one_writes(folder / str(seed), seed)
         check_everything_acknowledged_is_there(folder / str(seed), acks)
         acknowledged += sum(map(len, acks.values()))
+    writers.close()
     assert acknowledged >= len(rounds)
 
 
