@@ -115,12 +115,13 @@ async def test_a_workspace_that_is_asked_for_while_it_is_swept_is_a_fresh_one(tm
         for number in range(2000):
             (folder / str(number)).touch()
     sweeping = asyncio.create_task(workspaces.sweep())
-    while (folder / "0").exists():
+    while folder.exists() and len(list(folder.iterdir())) == 2000:
         await asyncio.sleep(0)
     async with workspaces.lease("main_api", "old") as folder:
+        assert list(folder.iterdir()) == []
         (folder / "new.txt").touch()
         await sweeping
-        assert [entry.name for entry in folder.iterdir()] == ["new.txt"]
+        assert list(folder.iterdir()) == [folder / "new.txt"]
 
 
 async def test_sweeping_clears_what_a_crash_left_of_a_throw_away_folder(tmp_path: Path) -> None:
