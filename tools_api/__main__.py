@@ -6,7 +6,6 @@ import sys
 from config import SettingsError, load_settings
 from shared.logging import configure_logging
 from shared.serve import CannotListen, bind, serve
-from tools_api.app import create_app
 
 
 def main() -> int:
@@ -21,6 +20,8 @@ def main() -> int:
     except CannotListen as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    from tools_api.app import create_app  # a second of imports, which a wrong setting need not wait for
+
     configure_logging(service="tools_api", level=settings.log_level)
     serve(create_app(settings), listener, grace_s=settings.shutdown_grace_s)
     return 0
