@@ -40,13 +40,13 @@ class State:
 
     installing: str | None = None
     locks: dict[str, str] = field(default_factory=dict[str, str])
-    system_tried: bool = False
+    system_tried: list[str] = field(default_factory=list[str])
 
     @classmethod
     def load(cls) -> "State | None":
         try:
             known: dict[str, Any] = json.loads(STATE.read_text(encoding="utf-8"))
-            return cls(known["installing"], dict(known["locks"]), bool(known["system_tried"]))
+            return cls(known["installing"], dict(known["locks"]), list(known["system_tried"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -108,6 +108,26 @@ SYSTEM_PACKAGES = [
         library("libgomp.so.1"),
     ),
 ]
+CHECK_PACKAGES = [
+    SystemPackage(
+        "curl", named(*4 * ["curl"]), "the test of the README's tour is", lambda: shutil.which("curl") is not None
+    ),
+    SystemPackage(
+        "Redis",
+        named("redis-server", "redis", "redis", "redis"),
+        "the tests on a real Redis are",
+        lambda: shutil.which("redis-server") is not None,
+    ),
+    SystemPackage(
+        "PostgreSQL",
+        named("postgresql", "postgresql-server", "postgresql", "postgresql"),
+        "the tests on a real PostgreSQL are",
+        lambda: bool(shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))),
+    ),
+]
+"""What only the tests start, for themselves, on ports of their own."""
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Debian asks this program whether a service that was just installed shall be started."""
 
 
 def main() -> int:
@@ -118,7 +138,7 @@ def main() -> int:
     try:
         with alone():
             state = install(target)
-            install_system(state)
+            install_system(state, SYSTEM_PACKAGES + (CHECK_PACKAGES if target == "dev" else []))
             install_sandbox_packages(state)
             install_launcher()
     except SetupFailed as failure:
@@ -210,17 +230,19 @@ def pip_install(lock: Path) -> None:
         )
 
 
-def install_system(state: State) -> None:
+def install_system(state: State, wanted: list[SystemPackage]) -> None:
     """Fetch the system packages that features need, or say what is off. Never an obstacle: the rest works without."""
     if sys.platform != "linux":
         say("Note: python_coder is off here: its sandbox needs Linux. Everything else works.")
         return
-    missing = [package for package in SYSTEM_PACKAGES if not package.present()]
-    if missing and may_use_apt() and not state.system_tried:
-        state.system_tried = True  # once: without a network every start would wait for apt
+    missing = [package for package in wanted if not package.present()]
+    untried = [package for package in missing if package.what not in state.system_tried]
+    if untried and may_use_apt():
+        state.system_tried += [package.what for package in untried]  # once: without a network every start would wait
         state.save()
-        with progress(f"Installing {', '.join(package.names['apt-get'] for package in missing)}"):
-            apt_install([package.names["apt-get"] for package in missing])
+        names = [package.names["apt-get"] for package in untried]
+        with progress(f"Installing {', '.join(names)}"), services_left_off():
+            apt_install(names)
         missing = [package for package in missing if not package.present()]
     for package in missing:
         say(f"Note: {package.feature} off: {package.what} is missing. To have it: {package.command()}")
@@ -254,6 +276,20 @@ def install_launcher() -> None:
 
 def may_use_apt() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+@contextlib.contextmanager
+def services_left_off() -> Generator[None]:
+    """Keep apt from starting what it installs: the tests want the programs, not a server that runs from now on."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink(missing_ok=True)
 
 
 def apt_install(packages: list[str]) -> None:

@@ -57,8 +57,10 @@ class Copy:
         self.path = folder / "path"
         self.path.mkdir()
         (self.root / "deploy" / "locks").mkdir(parents=True)
+        self.policy = folder / "policy-rc.d"
         for name in ("bootstrap.sh", "bootstrap.py"):
-            shutil.copy(ROOT / "deploy" / name, self.root / "deploy")
+            text = (ROOT / "deploy" / name).read_text()
+            (self.root / "deploy" / name).write_text(text.replace("/usr/sbin/policy-rc.d", str(self.policy)))
         for name in ("runtime", "dev", "sandbox"):
             self.lock(name).write_text(f"{name}==1.0 --hash=sha256:00\n")
         for tool in ("cp", "touch", "mkdir", *TOOLS):
@@ -277,6 +279,23 @@ def test_as_root_with_apt_bubblewrap_is_installed_and_tried_once_only(copy: Copy
     assert any("install --yes --no-install-recommends bubblewrap" in call for call in copy.calls())
     assert copy.set_up()[0] == 0
     assert copy.calls() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux")
+def test_what_only_the_tests_start_is_installed_for_the_checks_and_not_started(copy: Copy) -> None:
+    copy.program("apt-get", f'cat "{copy.policy}" && echo "apt $*" >>"{copy.log}"; exit 100')
+    copy.set_up("runtime")
+    assert not any("redis-server" in call for call in copy.calls())
+    copy.set_up("dev")
+    asked = copy.calls()
+    assert any("install" in call and " curl redis-server" in call for call in asked), asked
+    assert not copy.policy.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+def test_where_nothing_can_be_installed_the_checks_say_which_tests_are_off(copy: Copy) -> None:
+    _, said = copy.set_up("dev")
+    assert "Note: the tests on a real Redis are off: Redis is missing." in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def tour(twinport: Twinport) -> str:
     )
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the tour is typed with curl")
 def test_the_tour_works_as_it_stands(twinport: Twinport, tmp_path: Path) -> None:
     settings = {
         "DATA_DIR": str(twinport.data_dir),
