@@ -101,7 +101,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     describe_authentication(app)
     install_error_handlers(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, render_error=render_error)
+    app.add_middleware(
+        BodyLimit, limit=settings.max_body_bytes, render_error=render_error, small=("/api/auth/", "/api/chat/sessions")
+    )
     if settings.cors_origins:
         _allow_browsers(app, settings.cors_origins)
     app.add_middleware(RequestContext)  # added last: outermost

@@ -27,6 +27,7 @@ _LATENCY = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
 )
 
+_SMALL = 65_536
 _LAST_WORDS_S = 5.0
 """How long cancelled requests may take to end when the server stops."""
 
@@ -144,38 +145,40 @@ class _CountedRequest:
 
 
 class BodyLimit:
-    """Refuse a body over `limit` bytes with 413, by declared length or as it arrives, and a compressed one with 400."""
+    """Refuse a body over `limit` bytes with 413, by declared length or as it arrives, and a compressed one with 400.
 
-    def __init__(self, app: ASGIApp, *, limit: int, render_error: RenderError) -> None:
+    Paths that begin with one of `small` take 64 KiB at most: theirs are parsed before anybody asks who sends them.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, render_error: RenderError, small: tuple[str, ...] = ()) -> None:
         self._app = app
         self._limit = limit
+        self._small = small
         self._render_error = render_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if refusal := self._refusal(scope):
+        limit = min(_SMALL, self._limit) if scope["path"].startswith(self._small) else self._limit
+        if refusal := self._refusal(scope, limit):
             await self._refuse(scope, send, refusal)
             return
-        request = _CountedRequest(receive, send, limit=self._limit)
+        request = _CountedRequest(receive, send, limit=limit)
         with contextlib.suppress(_BodyExceeded):
             await self._app(scope, request.receive, request.send)
         if request.exceeded and not request.answering:
-            await self._refuse(scope, send, self._too_large())
+            await self._refuse(scope, send, _too_large(limit))
 
-    def _refusal(self, scope: Scope) -> TwinportError | None:
+    def _refusal(self, scope: Scope, limit: int) -> TwinportError | None:
         declared = _header(scope, b"content-length")
         if declared is not None and not (declared.isascii() and declared.isdigit()):
             return InvalidRequest("The header Content-Length is no number.")
-        if declared is not None and (len(declared) > 18 or int(declared) > self._limit):
-            return self._too_large()
+        if declared is not None and (len(declared) > 18 or int(declared) > limit):
+            return _too_large(limit)
         if (_header(scope, b"content-encoding") or "identity").lower() != "identity":
             return InvalidRequest("Compressed request bodies are not read; send the body without content-encoding.")
         return None
-
-    def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The request body is larger than {self._limit} bytes (MAX_BODY_BYTES).")
 
     async def _refuse(self, scope: Scope, send: Send, error: TwinportError) -> None:
         body = self._render_error(scope["path"], error)
@@ -186,6 +189,11 @@ class BodyLimit:
         ]
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    setting = "" if limit == _SMALL else " (MAX_BODY_BYTES)"
+    return PayloadTooLarge(f"The request body is larger than {limit} bytes{setting}.")
 
 
 def openai_error_body(error: TwinportError) -> bytes:

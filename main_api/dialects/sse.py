@@ -88,7 +88,7 @@ class EventStreamResponse(Response):
                 await self._forward(send, frames)
             finally:
                 heartbeat.cancel()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._write(send, b"", more=False)
 
     async def _forward(self, send: Send, frames: Frames) -> None:
         try:
@@ -99,8 +99,7 @@ class EventStreamResponse(Response):
         except TwinportError as error:
             await self._write(send, self._render_failure(error))
         except asyncio.CancelledError:  # the caller left, and nobody reads this, or the server stops: all is said
-            with suppress(ClientDisconnected):
-                await self._write(send, self._render_failure(ServerStops()), timeout_s=1)
+            await self._write(send, self._render_failure(ServerStops()), timeout_s=1)
         except Exception as error:  # noqa: BLE001 - the end of a stream: the headers are out, nobody else can say it
             _log.exception("stream failed", error=type(error).__name__)
             await self._write(send, self._render_failure(TwinportError("The server failed while answering.")))
@@ -116,11 +115,11 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         self._started = True
 
-    async def _write(self, send: Send, frame: bytes, *, timeout_s: float | None = None) -> None:
+    async def _write(self, send: Send, frame: bytes, *, more: bool = True, timeout_s: float | None = None) -> None:
         """Send a frame. Raises `ClientDisconnected` if nobody takes it."""
         try:
             async with asyncio.timeout(timeout_s or self._pace.write_timeout_s):
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
+                await send({"type": "http.response.body", "body": frame, "more_body": more})
         except TimeoutError:
             raise ClientDisconnected("The caller reads nothing.") from None
         self._last_write = asyncio.get_running_loop().time()

@@ -26,9 +26,10 @@ from shared.errors import ClientDisconnected, InvalidRequest, PayloadTooLarge
 from shared.tools_contract import JsonObject
 
 _AGENT_WITH_TOOLS = "react"
-_SMALL_BODY = 1_000_000
+_SMALL_BODY = 500_000
 _MOST_CONTAINERS = 250_000
-"""Parsing as many takes a tenth of a second, in which nobody else is served; braces in a text count too."""
+_MOST_VALUES = 2_000_000
+"""Parsing as many takes a tenth of a second, in which nobody else is served; braces and commas in a text count too."""
 
 _BODY_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -88,9 +89,11 @@ async def _json_body(request: Request) -> JsonObject:
 
 
 def _bounded(raw: bytes) -> bytes:
-    """Return the body if reading it is quick: objects and lists, not text or pictures, are what takes time."""
-    if len(raw) > _SMALL_BODY and raw.count(b"{") + raw.count(b"[") > _MOST_CONTAINERS:
-        raise PayloadTooLarge(f"The body may hold {_MOST_CONTAINERS} objects and lists at most.")
+    """Return the body if reading it is quick: many values, not long texts or pictures, are what takes time."""
+    if len(raw) <= _SMALL_BODY:
+        return raw
+    if raw.count(b"{") + raw.count(b"[") > _MOST_CONTAINERS or raw.count(b",") > _MOST_VALUES:
+        raise PayloadTooLarge(f"The body may hold {_MOST_CONTAINERS} objects and lists and {_MOST_VALUES} values.")
     return raw
 
 

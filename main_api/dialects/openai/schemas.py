@@ -1,12 +1,13 @@
 """The request body of OpenAI's chat completions, with our extras. Unknown fields are ignored, as OpenAI's SDKs expect.
 
-Bounds that OpenAI documents are kept; where it documents none, ours keep one request from starving the others.
+Bounds that OpenAI documents are kept; where it documents none, ours keep one request from starving the others. Numbers
+and truth values are strict, because backends get the body as it was sent: `"2"` is no number to them either.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from main_api.backends.openai_wire_json import as_list, as_object
 from shared.tools_contract import JsonObject
@@ -72,18 +73,18 @@ class ClientTool(_Lenient):
 class PortalTools(_Lenient):
     """The portal's way to name server-side tools: `{"enabled": true, "allowedTools": ["calculator"]}`."""
 
-    enabled: bool = True
+    enabled: StrictBool = True
     allowedTools: Annotated[list[str], Field(max_length=128)] | None = None  # noqa: N815 - the portal's name
 
 
 class StreamOptions(_Lenient):
-    include_usage: bool = False
+    include_usage: StrictBool = False
 
 
 class JsonSchemaFormat(_Lenient):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     schema_: Annotated[JsonObject | None, Field(alias="schema")] = None
-    strict: bool | None = None
+    strict: StrictBool | None = None
 
 
 class ResponseFormat(_Lenient):
@@ -97,35 +98,37 @@ class ResponseFormat(_Lenient):
         return self
 
 
+_MOST_MESSAGES = 4096
 _MOST_PARTS = 4096
-Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
+Tokens = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 StopSequence = Annotated[str, Field(min_length=1, max_length=1000)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
+Bias = Annotated[float, Field(strict=True, ge=-100, le=100)]
+Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
 
 
 class ChatCompletionRequest(_Lenient):
     """OpenAI's body for `POST /v1/chat/completions`, and Twinport's extras at the end."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=4096)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=_MOST_MESSAGES)]
     model: Annotated[str, Field(max_length=256)] | None = None
-    stream: bool | None = None
+    stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    n: Annotated[int, Field(strict=True, ge=1, le=16)] | None = None
     stop: StopSequence | Annotated[list[StopSequence], Field(max_length=16)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)] | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    logit_bias: Annotated[dict[str, Bias], Field(max_length=1024)] | None = None
+    logprobs: StrictBool | None = None
+    top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[ClientTool], Field(max_length=128)] | PortalTools | None = None
     tool_choice: Literal["none", "auto", "required"] | JsonObject | None = None
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: StrictBool | None = None
     reasoning_effort: Annotated[str, Field(max_length=16)] | None = None
     grammar: Annotated[str, Field(max_length=65_536)] | None = Field(None, description="GBNF, for llama.cpp's engines")
 
@@ -134,14 +137,16 @@ class ChatCompletionRequest(_Lenient):
         None, description="Server-side tools that an agent may use"
     )
     session_id: SessionId | None = Field(None, description="Continue this stored conversation")
-    store: bool | None = Field(None, description="Keep the chat as a session (default: yes for a person, no for a key)")
+    store: StrictBool | None = Field(
+        None, description="Keep the chat as a session (default: yes for a person, no for a key)"
+    )
 
     @field_validator("messages", mode="before")
     @classmethod
     def _not_too_many_parts(cls, messages: object) -> object:
         """Count before each part is checked: a body of a few megabytes may hold hundreds of thousands."""
-        listed = as_list(messages) or ()
-        if sum(map(_parts, listed)) > _MOST_PARTS:
+        listed = as_list(messages) or []
+        if sum(map(_parts, listed[: _MOST_MESSAGES + 1])) > _MOST_PARTS:
             raise ValueError(f"all messages together may hold {_MOST_PARTS} content parts and tool calls at most")
         return messages
 
