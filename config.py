@@ -133,9 +133,6 @@ class Settings(BaseSettings):
     tools_llm_api_key: SecretStr | None = Field(
         None, description="Key that tools ask models with; empty: made on first start and kept in DATA_DIR/secrets"
     )
-    tools_llm_base_url: str | None = Field(
-        None, description="OpenAI-compatible server that tools ask; empty: the main API"
-    )
     sandbox_levels: Annotated[list[Literal["ns-seccomp"]], NoDecode] = Field(
         default_factory=lambda: ["ns-seccomp"],
         description="Sandbox levels that may be used, best first; empty with a comma (`,`): none, python_coder is off",

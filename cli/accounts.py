@@ -9,6 +9,8 @@ from main_api.auth.accounts import Account, UserNotFound
 from main_api.auth.principal import Role
 from main_api.auth.service import AuthOptions, AuthService, NewAccount
 from main_api.db import Database
+from main_api.sessions.service import SessionOptions, open_sessions
+from main_api.toolbox.artifacts import forget_owner
 
 Result = TypeVar("Result")
 
@@ -37,8 +39,19 @@ class Accounts:
     def set_password(self, username: str, password: str) -> None:
         self._run(lambda auth: auth.set_password(username, password))
 
-    def delete(self, username: str) -> None:
-        self._run(lambda auth: auth.delete_user(username))
+    def delete(self, username: str) -> int:
+        """Delete an account and all that is its own; return how many conversations went with it."""
+        user_id = self._run(lambda auth: auth.delete_user(username))
+        return asyncio.run(self._delete_belongings(user_id))
+
+    async def _delete_belongings(self, user_id: int) -> int:
+        db = Database(self._settings.async_database_url)
+        try:
+            await forget_owner(db, user_id)
+        finally:
+            await db.aclose()
+        async with open_sessions(SessionOptions(folder=self._settings.data_dir / "sessions")) as sessions:
+            return await sessions.delete_user(user_id)
 
     def _run(self, work: Callable[[AuthService], Awaitable[Result]]) -> Result:
         return asyncio.run(self._with_service(work))

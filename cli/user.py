@@ -74,17 +74,17 @@ def delete(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete an account with its API keys."""
+    """Delete an account with its API keys and conversations."""
     from cli import terminal
     from cli.accounts import Accounts
     from cli.settings import read_settings
 
     accounts = Accounts(read_settings())
     accounts.must_exist(username)
-    if not yes and not typer.confirm(f"Delete the account {username} with its API keys?"):
+    if not yes and not typer.confirm(f"Delete the account {username} with its API keys and conversations?"):
         terminal.fail("Nothing was deleted.")
-    accounts.delete(username)
-    terminal.out.print(f"Deleted the account {username}.", markup=False)
+    sessions = accounts.delete(username)
+    terminal.out.print(f"Deleted the account {username} and {sessions} of its conversations.", markup=False)
 
 
 def _choose_role(*, is_first: bool) -> str:

@@ -1,4 +1,4 @@
-"""`/health` and `/metrics`: for supervisors, so without a key and without versions, paths or reasons."""
+"""`/health` and `/metrics`: for supervisors on this machine, so without a key, versions, paths or reasons."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from tools_api.invoke.deps import InvokerDep
+from tools_api.invoke.deps import InvokerDep, authenticate
+
+_LOOPBACK = {"127.0.0.1", "::1"}
 
 router = APIRouter(tags=["health"])
 
@@ -36,6 +38,8 @@ async def health(invoker: InvokerDep, sandbox_level: Annotated[str, Depends(_san
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
-    """Counters and histograms in Prometheus' text form."""
+async def metrics(request: Request) -> Response:
+    """Counters and histograms in Prometheus' text form, for scrapers on this machine and for services with a key."""
+    if request.client is None or request.client.host not in _LOOPBACK:
+        await authenticate(request)
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

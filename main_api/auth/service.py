@@ -169,14 +169,15 @@ class AuthService:
 
         await self._change(username, change)
 
-    async def delete_user(self, username: str) -> None:
-        """Delete an account with its API keys and tokens. Its number is never given to another one."""
+    async def delete_user(self, username: str) -> int:
+        """Delete an account with its API keys and tokens; return its number, which is never given to another one."""
         async with self._db.transaction() as db:
             row = await self._find(db, username)
             user_id = cast("int", row.id)
             await store.delete_user(db, user_id)
         self._authenticator.evict(user_id)
         _log.info("account deleted", user_id=user_id)
+        return user_id
 
     # Signing in and out
 

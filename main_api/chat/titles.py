@@ -2,6 +2,7 @@
 
 import asyncio
 
+from main_api.agents.clock import closing
 from main_api.agents.prompts import PromptLibrary
 from main_api.agents.titles import clean_title, title_messages
 from main_api.backends.protocol import ChatModel
@@ -12,6 +13,7 @@ from shared.logging import get_logger
 
 _TIMEOUT_S = 60.0
 _MAX_AT_ONCE = 4
+_MAX_WAITING = 100
 
 _log = get_logger("titles")
 
@@ -26,7 +28,9 @@ class Titles:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, *, user_id: int, session_id: str, model: ChatModel, request: str, answer: str) -> None:
-        """Start making a title for a session and return at once."""
+        """Start making a title for a session and return at once; none is made while too many wait."""
+        if len(self._tasks) >= _MAX_WAITING:
+            return
         task = asyncio.create_task(self._make(user_id, session_id, model, request, answer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -48,8 +52,9 @@ class Titles:
         messages = title_messages(self._prompts, request=request, answer=answer)
         text = ""
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                async for event in model.stream(messages, max_tokens=32, temperature=0):
+            events = model.stream(messages, max_tokens=32, temperature=0)
+            async with asyncio.timeout(_TIMEOUT_S), closing(events):
+                async for event in events:
                     if isinstance(event, TextDelta):
                         text += event.text
         except (TwinportError, TimeoutError) as error:

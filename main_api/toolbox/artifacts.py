@@ -39,3 +39,9 @@ class Artifacts:
             raise NotFound("There is no such artifact.")
         async with self._tools.artifact(artifact_id) as download:
             yield download
+
+
+async def forget_owner(db: Database, user_id: int) -> None:
+    """Forget which artifacts an account that goes away could download."""
+    async with db.transaction() as session:
+        await session.exec(delete(ArtifactOwner).where(col(ArtifactOwner.user_id) == user_id))

@@ -101,12 +101,15 @@ class ToolsClient:
         return await self._invoke(name, body)
 
     async def health(self) -> ToolsHealth:
-        """Ask the tools API how it is; never raises for its state."""
+        """Ask the tools API how it is, and whether it knows our key; never raises for its state."""
         try:
             status, raw = await self._exchange("GET", "/health", timeout_s=_HEALTH_TIMEOUT_S)
             details = _as_object(raw)
+            key_status, _ = await self._exchange("GET", "/v1/tools", timeout_s=_HEALTH_TIMEOUT_S)
         except (aiohttp.ClientError, OSError, TimeoutError, _BadAnswer):
             return ToolsHealth(reachable=False, status="unreachable", details={})
+        if key_status in {401, 403}:
+            return ToolsHealth(reachable=False, status="refuses our key", details=details)
         said = details.get("status")
         return ToolsHealth(True, said if isinstance(said, str) else ("ok" if status == 200 else "error"), details)
 

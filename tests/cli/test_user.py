@@ -73,7 +73,7 @@ def test_a_new_password_replaces_the_old_one(user: User, tmp_path: Path) -> None
 
 def test_a_deleted_account_is_gone(user: User) -> None:
     user("create", "ada", "--password-stdin", stdin=PASSWORD)
-    assert user("delete", "ada", "--yes").stdout == "Deleted the account ada.\n"
+    assert user("delete", "ada", "--yes").stdout == "Deleted the account ada and 0 of its conversations.\n"
     assert "no accounts yet" in user("list").stdout
 
 
