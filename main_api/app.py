@@ -289,7 +289,8 @@ def _tools_probe(tools: ToolsClient) -> health.Probe:
     async def probe() -> JsonObject:
         state = await tools.health()
         if not state.reachable:
-            raise Unavailable("The tools API cannot be reached; chats go on without tools.")
+            reason = "refuses TOOLS_API_KEY" if state.details else "cannot be reached"
+            raise Unavailable(f"The tools API {reason}; chats go on without tools.")
         return {name: state.details.get(name) for name in ("tools", "sandbox")}
 
     return probe

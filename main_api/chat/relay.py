@@ -38,6 +38,7 @@ class RelayRun:
         """Return the upstream's whole answer. Raises the tree of `shared.errors`."""
         with self._accounting.run() as entry:
             async with self._model.relay(self._body) as answer:
+                entry.model = self._model.answered_by or entry.model
                 body = await answer.read()
             entry.complete(usage_of(_whole(body).get("usage")))
         return body
@@ -47,6 +48,7 @@ class RelayRun:
         body = {**self._body, "stream": True, "stream_options": {"include_usage": True}}
         with self._accounting.run() as entry:
             async with self._model.relay(body) as answer:
+                entry.model = self._model.answered_by or entry.model
                 passage = _Passage(self._model.name, include_usage=include_usage)
                 streamed = answer.content_type.startswith("text/event-stream")
                 chunks = answer.chunks() if streamed else _as_stream(await answer.read())
