@@ -43,17 +43,30 @@ stage() {
     [ "$stage_status" -eq 0 ] || exit "$stage_status"
 }
 
+# python MODULE ARGUMENTS...: the programs of .venv by their modules, since their scripts cannot be run from a folder
+# with a space in its name.
+python() { .venv/bin/python -m "$@"; }
+
+# -n logical: one worker for each core; more than four would only wait for the two whole servers.
+tests() { python pytest -q -n logical --maxprocesses 4 "$@"; }
+
+env_example() { ./twinport env-example | diff .env.example -; }
+
 shell_scripts="start_servers.sh twinport .ci/run tests/run.sh deploy/*.sh"
 
+if [ -e .env ]; then echo "Note: there is a .env, and the servers that the slow tests start read it."; fi
+
 stage set-up bash deploy/bootstrap.sh dev
-stage format .venv/bin/python -m ruff format --check .
-stage lint .venv/bin/python -m ruff check .
+stage format python ruff format --check .
+stage lint python ruff check .
 # shellcheck disable=SC2086 # a list of names and patterns, none with a space
 stage shell .venv/bin/shellcheck $shell_scripts
 stage dockerfiles .venv/bin/hadolint deploy/docker/main.Dockerfile deploy/docker/tools.Dockerfile
-stage compose .venv/bin/python -m check_jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
-stage workflow .venv/bin/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
-stage types .venv/bin/python -m pyright
+stage compose python check_jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+stage workflow python check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+stage settings env_example
+stage types python pyright
 stage imports .venv/bin/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
-stage tests .venv/bin/python -m pytest -q -m "not slow" -n 2
-[ "$wanted" = fast ] || stage slow-tests .venv/bin/python -m pytest -q -m slow
+stage tests tests -m "not slow"
+[ "$wanted" = fast ] || stage slow-tests tests -m slow
+stage leftovers python tests.leftovers "$began"
