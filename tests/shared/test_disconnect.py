@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from shared.errors import ClientDisconnected, NotFound
 from shared.disconnect import while_connected
+from shared.errors import ClientDisconnected, NotFound
 
 
 async def stays() -> Message:
