@@ -36,14 +36,14 @@ case "$*" in
         {pip_also}
         ;;
     *bootstrap.py*)
-        exec {real} -I -S -c '
+        exec "{real}" -I -S -c '
 import runpy, sys
 sys._base_executable = sys.argv.pop(1)
 sys.argv.pop(0)
 runpy.run_path(sys.argv[0], run_name="__main__")
 ' "{base}" "${{@:3}}"
         ;;
-    *) exec {real} "$@" ;;
+    *) exec "{real}" "$@" ;;
 esac
 """
 
