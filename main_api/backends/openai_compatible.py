@@ -27,6 +27,8 @@ from shared.tools_contract import JsonObject
 
 _ERROR_BODY_CAP: Final = 65_536
 _LAST_PIECES: Final = 8
+_ENDING: Final = 4096
+_LARGEST_PIECE: Final = 65_536
 _MOST_FIRST_PIECES: Final = 10_000
 _DRAIN_S: Final = 0.25
 
@@ -240,7 +242,7 @@ class RelayedResponse:
         if not self._streamed:
             return
         while piece := await self._next_piece():
-            last.append(piece)
+            last.append(piece[-_ENDING:])  # pieces are large when the caller reads slowly
             yield piece
         ending = b"".join(last)
         if b"[DONE]" in ending[-64:]:
@@ -251,7 +253,7 @@ class RelayedResponse:
 
     async def _next_piece(self) -> bytes:
         with _Translated(self._label):
-            return await self._response.content.readany()
+            return await self._response.content.read(_LARGEST_PIECE)
 
     async def _await_first_event(self) -> None:
         """Read until the first event is there; comments before it are only signs of life."""

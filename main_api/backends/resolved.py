@@ -33,6 +33,8 @@ _log = get_logger("model")
 
 _FALLBACKS = Counter("twinport_model_fallbacks_total", "Turns that went on to the next model", ["asked", "next"])
 
+_LONGEST_RECORD = 8 * 2**20
+
 WORTH_ANOTHER_MODEL = (Unavailable, UpstreamFailed, RateLimited, DeadlineExceeded)
 """Failures of a backend, not of the request: another one may well answer."""
 
@@ -136,14 +138,14 @@ class ResolvedModel:
                 raise UpstreamFailed(f"{candidate.public} ended without an answer; try again.")
 
     @asynccontextmanager
-    async def _relayed(self, candidate: Candidate, body: JsonObject) -> AsyncGenerator["_RecordedAnswer"]:
+    async def _relayed(self, candidate: Candidate, body: JsonObject) -> AsyncGenerator[RelayedAnswer]:
         if candidate.relay is None:
             raise UpstreamFailed(f"{candidate.public} cannot be relayed.")
         options = {name: value for name, value in body.items() if name not in {"messages", "model"}}
         turn = Turn(candidate.public, tuple(body.get("messages") or ()), options)
         async with self._watched(candidate, turn), candidate.relay.relay(candidate.model, body) as answer:
             self._answers(candidate)
-            yield _RecordedAnswer(answer, turn.chunks)
+            yield _RecordedAnswer(answer, turn.chunks) if self._around.prompt_log.enabled else answer
 
     @asynccontextmanager
     async def _watched(self, candidate: Candidate, turn: Turn) -> AsyncGenerator[None]:
@@ -200,11 +202,15 @@ class _Way:
 
 
 class _RecordedAnswer:
-    """A relayed answer whose bytes are kept for the prompt log, which parses them in its own thread."""
+    """A relayed answer whose bytes are kept for the prompt log, which parses them in its own thread.
+
+    Of an endless answer the beginning is kept, some forty thousand tokens.
+    """
 
     def __init__(self, answer: RelayedAnswer, chunks: list[bytes]) -> None:
         self._answer = answer
         self._chunks = chunks
+        self._room = _LONGEST_RECORD
 
     @property
     def content_type(self) -> str:
@@ -218,7 +224,9 @@ class _RecordedAnswer:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         record = self._chunks.append
         async for chunk in self._answer.chunks():
-            record(chunk)
+            if self._room > 0:
+                self._room -= len(chunk)
+                record(chunk)
             yield chunk
 
 

@@ -22,7 +22,8 @@ from shared.tools_contract import JsonObject
 
 _USAGE_MARK = b'"usage"'
 _ERROR_MARK = b'"error"'
-_DONE_MARKS = (b"data: [DONE]", b"data:[DONE]")
+_DONE_MARK = b"[DONE]"
+_DONE_LINES = (b"data: [DONE]", b"data:[DONE]")
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -116,8 +117,8 @@ class _Passage:
 
 
 def _says_done(events: bytes) -> bool:
-    """Find the closing mark; a newline before it cannot be part of a text, which is JSON."""
-    return events.startswith(_DONE_MARKS) or any(b"\n" + mark in events for mark in _DONE_MARKS)
+    """Find the closing mark as a line of its own: a text that holds it is JSON, which has no line breaks."""
+    return _DONE_MARK in events and any(line.startswith(_DONE_LINES) for line in events.split(b"\n"))
 
 
 def _parsed(event: bytes) -> JsonObject | None:

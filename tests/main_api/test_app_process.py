@@ -3,8 +3,9 @@
 import asyncio
 import random
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from tests.main_api.served.platform import chat_body
 from tests.main_api.served.process import MainProcess, main_process
 from tests.main_api.served.upstream import Upstream, chunk, stream
 
@@ -86,6 +88,70 @@ async def test_sigterm_lets_a_stream_finish_that_is_about_to(main: MainProcess, 
 
     assert answer.done
     assert answer.text.split() == [str(number) for number in range(8)]
+
+
+async def test_readers_that_do_not_read_cost_little_and_disturb_nobody(
+    tmp_path: Path, upstream: Upstream, unused_tcp_port: int
+) -> None:
+    """Twenty callers take nothing of an answer of 20 MB each. The prompt log, which keeps what was sent, is off."""
+    settings = {"OPENAI_COMPATIBLE_BASE_URL": upstream.base_url, "PROMPT_LOG_ENABLED": "false"}
+    async with main_process(tmp_path, unused_tcp_port, **settings) as main:
+        await _read_nothing(main, upstream)
+
+
+async def _read_nothing(main: MainProcess, upstream: Upstream) -> None:
+    piece = chunk({"content": "x" * 10_000})
+
+    async def flood(request: web.Request, _body: dict[str, Any]) -> web.StreamResponse:
+        return await stream(request, [piece] * 2000)
+
+    upstream.does("flood", flood)
+    upstream.says("quick", "Hi")
+    program = await main.program(await main.person("ada"))
+    usual = [await _seconds(main.chat(program, "quick", stream=True)) for _ in range(20)]
+    before = main.resident_bytes()
+    host, port = main.url.removeprefix("http://").split(":")
+    body = orjson.dumps(chat_body("flood", stream=True))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {program}\r\n"
+    sockets = []
+    for _ in range(20):
+        idle = socket.create_connection((host, int(port)))
+        idle.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        sockets.append(idle)
+    await asyncio.sleep(2)
+
+    during = [await _seconds(main.chat(program, "quick", stream=True)) for _ in range(20)]
+    grown = main.resident_bytes() - before
+    for idle in sockets:
+        idle.close()
+
+    assert grown < 20 * 1.5 * 2**20
+    assert sorted(during)[10] < sorted(usual)[10] * 1.5 + 0.02
+    async with asyncio.timeout(2):
+        while upstream.scripts["flood"].aborted < 20:
+            await asyncio.sleep(0.02)
+
+
+async def _seconds(asking: Awaitable[Any]) -> float:
+    started = time.perf_counter()
+    await asking
+    return time.perf_counter() - started
+
+
+async def test_a_second_sigterm_ends_it_at_once(main: MainProcess, upstream: Upstream) -> None:
+    upstream.hangs("m")
+    asked = asyncio.create_task(main.chat(await main.person("ada"), "m"))
+    while not upstream.scripts["m"].bodies:
+        await asyncio.sleep(0.02)
+
+    main.signal(signal.SIGTERM)
+    await asyncio.sleep(0.3)
+    started = time.monotonic()
+    main.signal(signal.SIGINT)  # the second Ctrl-C is the one that means it
+    await main.ended()
+
+    assert time.monotonic() - started < 1
+    await asyncio.gather(asked, return_exceptions=True)
 
 
 async def test_a_killed_server_has_every_answer_that_it_acknowledged(main: MainProcess, upstream: Upstream) -> None:

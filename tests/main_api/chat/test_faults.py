@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
+import pytest_asyncio
 
-from tests.main_api.served.platform import Platform
+from tests.main_api.served.platform import Platform, platform
 from tests.main_api.served.upstream import DONE, chunk, event, said, usage_chunk
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
@@ -223,6 +225,55 @@ async def test_the_first_byte_comes_while_the_upstream_still_speaks(served: Plat
     async with served.open_stream(key, model, **extra) as response, asyncio.timeout(2):
         assert b"first" in await response.content.readuntil(b"\n\n")
     assert time.perf_counter() - started < 0.3
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def impatient(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """A platform that waits half a second for a model, and knows a provider that is not there."""
+    extra = {"openai_api_key": "sk-nobody-000000000000000000000000", "openai_base_url": "http://127.0.0.1:9/v1"}
+    async with platform(tmp_path_factory.mktemp("impatient"), model_timeout_s=0.5, **extra) as running:
+        yield running
+
+
+@WAYS
+@MODES
+async def test_a_model_that_stays_silent_is_a_504(impatient: Platform, way: str, streamed: bool) -> None:
+    model = impatient.model()
+    script = impatient.upstream.hangs(model)
+    key, extra = caller(impatient, way)
+
+    answer = await impatient.chat(key, model, stream=streamed, **extra)
+
+    assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
+    async with asyncio.timeout(1):
+        await script.hung_up.wait()
+
+
+@WAYS
+async def test_a_model_that_falls_silent_ends_the_stream_with_an_error(impatient: Platform, way: str) -> None:
+    model = impatient.model()
+    script = impatient.upstream.streams(model, chunk({"content": "One"}), then="hang")
+    key, extra = caller(impatient, way)
+
+    answer = await impatient.stream(key, model, **extra)
+
+    assert answer.text == "One"
+    assert [error["code"] for error in answer.errors] == ["deadline_exceeded"]
+    assert not answer.done
+    async with asyncio.timeout(1):
+        await script.hung_up.wait()
+
+
+@WAYS
+@MODES
+async def test_a_provider_that_is_not_there_is_a_503(impatient: Platform, way: str, streamed: bool) -> None:
+    key, extra = caller(impatient, way)
+    body = {"model": "openai/gpt-9", "messages": [{"role": "user", "content": "x"}], "stream": streamed, **extra}
+
+    answer = await impatient.call("POST", "/v1/chat/completions", body, key=key)
+
+    assert (answer.status, answer.error["code"]) == (503, "service_unavailable")
+    assert b"127.0.0.1" not in answer.raw
 
 
 @WAYS

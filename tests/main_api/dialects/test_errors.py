@@ -16,7 +16,7 @@ from main_api.app import create_app
 from main_api.dialects.errors import install_error_handlers, render_error, validation_failure
 from shared.asgi import BodyLimit, RequestContext
 from shared.errors import InvalidRequest, NotFound, RateLimited, TwinportError, Unauthenticated
-from tests.main_api.served.platform import Answer, Platform, serving, settings
+from tests.main_api.served.platform import Answer, Platform, platform, serving, settings
 
 served_tests = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -160,6 +160,17 @@ class TestOnTheRealApp:
         assert body["error"]["type"] == "rate_limit_exceeded"
         assert body["error"]["details"]["limit"] == 5
         assert 0 < int(limited[0].headers["retry-after"]) <= 900
+
+    async def test_the_limit_of_a_key_has_openais_shape(self, tmp_path: Path) -> None:
+        async with platform(tmp_path, rate_limit_enabled=True, api_key_requests_per_minute=3) as limited:
+            model = limited.model()
+            limited.upstream.says(model, "Hi")
+            answers = [await limited.chat(limited.program, model) for _ in range(5)]
+            as_a_person = await limited.chat(limited.person, model)
+        assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+        assert answers[3].error["type"] == "rate_limit_exceeded"
+        assert 0 < int(answers[3].headers["retry-after"]) <= 60
+        assert as_a_person.status == 200
 
 
 async def _sign_in(http: aiohttp.ClientSession, url: str) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+import psutil
 
 from tests.main_api.served.platform import PASSWORD, ROOT, Answer, Streamed, chat_body
 
@@ -52,6 +53,10 @@ class MainProcess:
         """Wait for the end of the process and return its status."""
         assert self._process is not None
         return await asyncio.to_thread(self._process.wait, 60)
+
+    def resident_bytes(self) -> int:
+        assert self._process is not None
+        return psutil.Process(self._process.pid).memory_info().rss
 
     async def kill(self) -> None:
         if self._process is not None and self._process.poll() is None:
