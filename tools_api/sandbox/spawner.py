@@ -196,5 +196,13 @@ async def _reader_of(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.Rea
     reader = asyncio.StreamReader()
     file = os.fdopen(descriptor, "rb", 0)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    transport, _ = await loop.connect_read_pipe(lambda: _ClosingAtTheEnd(reader), file)
     return reader, transport
+
+
+class _ClosingAtTheEnd(asyncio.StreamReaderProtocol):
+    """Has the transport close a pipe that was read to its end; with the base class uvloop keeps it for ever."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False

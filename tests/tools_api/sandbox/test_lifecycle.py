@@ -115,12 +115,16 @@ async def test_it_works_under_uvloop_in_another_thread() -> None:
         flood = await sandbox.run(Job(argv=("/bin/sh", "-c", "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxx; done")))
         late = await sandbox.run(Job(argv=("/bin/sleep", "9"), limits=replace(LIMITS, wall_s=0.3)))
         seen.extend([good.stdout, flood.limit, late.limit])
+        before = _descriptors()
+        for _ in range(5):
+            await sandbox.run(Job(argv=("/bin/echo", "hello")))
+        seen.append(_descriptors() - before)
         await sandbox.aclose()
 
     thread = threading.Thread(target=lambda: uvloop.run(main()))
     thread.start()
     await asyncio.to_thread(thread.join, 30)
-    assert seen == [b"hello\n", "output", "timeout"]
+    assert seen == [b"hello\n", "output", "timeout", 0]
 
 
 async def test_a_caller_that_cannot_get_a_slot_in_time_is_told() -> None:
