@@ -1,6 +1,7 @@
 """The process over HTTP, with tools made for the test."""
 
 import asyncio
+import io
 from typing import Any
 
 import aiohttp
@@ -102,7 +103,7 @@ async def test_a_malformed_call_is_refused_in_openais_shape(serve: Serve) -> Non
         url = f"{served.url}/v1/tools/echo/invoke"
         for body, extra, status in MALFORMED:
             headers = {"Content-Type": "application/json", **extra}
-            async with served.client.post(url, data=body, headers=headers) as answer:
+            async with served.client.post(url, data=io.BytesIO(body), headers=headers) as answer:
                 problem = await answer.json()
 
             assert answer.status == status, (body[:40], problem)
