@@ -4,18 +4,38 @@ Only the composition roots (`app.py`, `__main__.py`), the command line and the t
 else is handed the values that it needs.
 """
 
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.secrets import load_or_create_secret
 
+_BACKENDS = {"auto", "local", "llamacpp", "mlx", "ollama", "openai", "openrouter", "anthropic", "google"}
+_DATABASE_DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+
+def _checked_http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write a URL that begins with http:// or https://")
+    return value.rstrip("/")
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+HttpUrl = Annotated[str, AfterValidator(_checked_http_url)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _ROOT = Path(__file__).resolve().parent
@@ -71,15 +91,15 @@ class Settings(BaseSettings):
     default_temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         None, description="Temperature when a request has none; empty: the backend's"
     )
-    ollama_base_url: str = Field("http://localhost:11434", description="Address of Ollama")
+    ollama_base_url: HttpUrl = Field("http://localhost:11434", description="Address of Ollama")
     ollama_model: str | None = Field(None, description="Default model on Ollama")
     ollama_num_ctx: int = Field(8192, ge=256, description="Context window asked of Ollama, in tokens")
     ollama_keep_alive: str = Field("5m", description="How long Ollama keeps a model loaded after a request")
     openai_api_key: SecretStr | None = Field(None, description="Key of OpenAI")
-    openai_base_url: str = Field("https://api.openai.com/v1", description="Base URL of OpenAI")
+    openai_base_url: HttpUrl = Field("https://api.openai.com/v1", description="Base URL of OpenAI")
     openrouter_api_key: SecretStr | None = Field(None, description="Key of OpenRouter")
-    openrouter_base_url: str = Field("https://openrouter.ai/api/v1", description="Base URL of OpenRouter")
-    openai_compatible_base_url: str | None = Field(
+    openrouter_base_url: HttpUrl = Field("https://openrouter.ai/api/v1", description="Base URL of OpenRouter")
+    openai_compatible_base_url: HttpUrl | None = Field(
         None, description="Base URL of any OpenAI-compatible server (vLLM, llama-server, LM Studio)"
     )
     openai_compatible_api_key: SecretStr | None = Field(None, description="Its key, if it wants one")
@@ -104,7 +124,7 @@ class Settings(BaseSettings):
         900, description="Seconds without a request after which a local engine is unloaded"
     )
     engine_start_timeout_s: Seconds = Field(120, description="Seconds that a local engine may take to load a model")
-    huggingface_endpoint: str = Field(
+    huggingface_endpoint: HttpUrl = Field(
         "https://huggingface.co", description="Where `twinport models pull` looks for names"
     )
     model_timeout_s: Seconds = Field(
@@ -161,6 +181,58 @@ class Settings(BaseSettings):
     def _below_the_project(cls, value: Path) -> Path:
         return _ROOT / value.expanduser()  # relative to the project, whatever folder a command is called from
 
+    @field_validator("prompts_dir")
+    @classmethod
+    def _is_a_folder(cls, value: Path) -> Path:
+        if not value.is_dir():
+            raise ValueError(f"there is no folder {value}")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is not None and (value.partition("://")[0] not in _DATABASE_DRIVERS or "://" not in value):
+            raise ValueError("write it as postgresql://user:password@host/name, or sqlite:////path/to/file")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("write it as redis://host:6379/0 (rediss:// with TLS, unix:// for a socket)")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: list[str]) -> list[str]:
+        for proxy in value:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(f"{proxy!r} is no address; write 10.0.0.1 or 10.0.0.0/8") from None
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin != "*" and (not parts.scheme or not parts.netloc or parts.path.strip("/")):
+                raise ValueError(f"{origin!r} is no origin; write https://app.example or *")
+        return [origin.rstrip("/") for origin in value]
+
+    @field_validator("tools_host")
+    @classmethod
+    def _is_reachable_by_http(cls, value: str) -> str:
+        return _checked_http_url(value) if "://" in value else value
+
+    @field_validator("openai_compatible_name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", value) or value in _BACKENDS:
+            raise ValueError("write a lower-case word that is no other backend's name")
+        return value
+
     @field_validator("tools_service_keys", mode="before")
     @classmethod
     def _split_service_keys(cls, value: object) -> object:
@@ -201,8 +273,7 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return f"sqlite+aiosqlite:///{(self.data_dir / 'twinport.db').resolve()}"
         scheme, separator, rest = self.database_url.partition("://")
-        drivers = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
-        return drivers.get(scheme, scheme) + separator + rest
+        return _DATABASE_DRIVERS[scheme] + separator + rest
 
     def secret(self, name: Literal["jwt_secret_key", "tools_api_key", "api_key_pepper", "tools_llm_api_key"]) -> str:
         """Return a secret: the configured one, or the one made on first start in DATA_DIR/secrets (0600)."""
