@@ -24,7 +24,10 @@ async def authenticate_request(request: Request) -> Principal:
     Raises `Unauthenticated` and `RateLimited`. The service key is not limited: its calls belong to one that was.
     """
     authorization, api_key = credentials_in(request.scope)
-    principal = await auth_service(request).authenticate(authorization=authorization, api_key=api_key)
+    auth = auth_service(request)
+    principal = await auth.authenticate(authorization=authorization, api_key=api_key)
+    if principal.key_id is not None:
+        auth.last_used.note(principal.key_id)
     if principal.credential != "service":
         await rate_limiter(request).hit_request(_subject(principal))
     return principal

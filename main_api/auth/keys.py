@@ -1,10 +1,8 @@
 """API keys: made, listed, revoked. Looking one up on a request is the `Authenticator`'s affair."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, cast
-
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from main_api.auth import store
 from main_api.auth.accounts import KeyInfo, key_info_of, require_key_name, require_scopes
@@ -71,10 +69,6 @@ class ApiKeys:
         self._evict(user_id)
         _log.info("api key revoked", user_id=user_id, key_id=key_id)
         return key_info_of(row)
-
-    async def touch(self, db: AsyncSession, used_at: Mapping[int, datetime]) -> None:
-        """Note when keys were last used, in the transaction of the caller (usage does it in its batches)."""
-        await store.touch_api_keys(db, used_at)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -28,6 +28,7 @@ from main_api.auth.accounts import (
 )
 from main_api.auth.authenticator import Authenticator
 from main_api.auth.keys import ApiKeys
+from main_api.auth.last_used import LastUsed
 from main_api.auth.passwords import PasswordHasher, check_new_password
 from main_api.auth.principal import Principal, Role
 from main_api.auth.refresh import TokenIssuer
@@ -103,6 +104,7 @@ class AuthService:
             cache_size=options.cache_size,
             cache_ttl_s=options.cache_ttl_s,
         )
+        self.last_used = LastUsed(db)
         self.keys = ApiKeys(db, opaque=opaque, evict=self._authenticator.evict, clock=clock)
 
     # Who is calling
@@ -235,7 +237,8 @@ class AuthService:
         return issued
 
     async def aclose(self) -> None:
-        """Stop the hashing threads."""
+        """Stop the hashing threads, and write down when keys were last used."""
+        await self.last_used.aclose()
         self._passwords.close()
 
     async def _create(self, new: NewAccount, *, only_if_first: bool) -> Account:

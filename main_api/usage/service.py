@@ -6,14 +6,12 @@ lines are committed; after a crash in between they are inserted again, which cha
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from main_api.db import Database
 from main_api.usage import store
@@ -26,9 +24,6 @@ _log = get_logger("usage")
 
 _BATCH: Final = 500
 """Lines of a transaction. A segment is cut the same way whenever it is read."""
-
-TouchKeys = Callable[[AsyncSession, Mapping[int, datetime]], Awaitable[None]]
-"""Note when API keys were last used, in the session given. `AuthService.keys.touch` is one."""
 
 
 class UsageRecorder:
@@ -43,13 +38,11 @@ class UsageRecorder:
         db: Database,
         *,
         folder: Path,
-        touch_keys: TouchKeys | None = None,
         interval_s: float = 1.0,
     ) -> None:
         self._db = db
         self._folder = folder
         self._journal = Journal(folder)
-        self._touch_keys = touch_keys
         self._interval_s = interval_s
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -113,16 +106,6 @@ class UsageRecorder:
             return
         async with self._db.transaction() as db:
             await store.insert(db, sum_up(records, batch=batch))
-            if self._touch_keys is not None:
-                await self._touch_keys(db, _last_used(records))
-
-
-def _last_used(records: list[JournalLine]) -> dict[int, datetime]:
-    last_used: dict[int, datetime] = {}
-    for record in records:
-        if record.key_id is not None:
-            last_used[record.key_id] = max(record.at, last_used.get(record.key_id, record.at))
-    return last_used
 
 
 def _parsed(lines: list[bytes]) -> Iterator[JournalLine]:

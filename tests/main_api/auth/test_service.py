@@ -9,6 +9,7 @@ from time import process_time, time
 import pytest
 from sqlmodel import col, select
 
+from main_api.auth import store
 from main_api.auth.accounts import AdminRefused, InvalidCredentials, IssuedTokens, UsernameTaken, UserNotFound
 from main_api.auth.keys import MAX_KEYS_PER_USER
 from main_api.auth.passwords import PasswordHasher, UnacceptablePassword
@@ -307,9 +308,20 @@ async def test_last_use_of_a_key_only_moves_forward(auth: AuthService, any_db: D
     now = datetime.now(UTC)
     for at in (now, now - timedelta(hours=1)):
         async with any_db.transaction() as session:
-            await auth.keys.touch(session, {key.id: at, 4711: at})
+            await store.touch_api_keys(session, {key.id: at, 4711: at})
     (stored,) = await auth.keys.of_user(account.id)
     assert stored.last_used_at == now
+
+
+async def test_a_use_that_is_noted_is_written_down_by_the_end(auth: AuthService) -> None:
+    account = await auth.create_user(ADA)
+    _, used = await auth.keys.create(account.id, name="used")
+    _, unused = await auth.keys.create(account.id, name="unused")
+    auth.last_used.note(used.id)
+    await auth.last_used.aclose()
+    stored = {key.id: key.last_used_at for key in await auth.keys.of_user(account.id)}
+    assert stored[used.id] is not None
+    assert stored[unused.id] is None
 
 
 # Passwords

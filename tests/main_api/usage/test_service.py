@@ -5,13 +5,12 @@ import math
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlmodel import select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from main_api.db import Database
 from main_api.usage.record import UsageRecord, UsageTotals
@@ -226,21 +225,6 @@ async def test_a_folder_that_cannot_be_made_breaks_no_call(db: Database, tmp_pat
     (tmp_path / "file").unlink()
     await recorder.flush()
     assert await calls(db) == 10_000  # the newest; memory is bounded
-    await recorder.aclose()
-
-
-async def test_keys_are_told_when_they_were_last_used_in_the_same_transaction(any_db: Database, tmp_path: Path) -> None:
-    told: dict[int, datetime] = {}
-
-    async def touch(session: AsyncSession, used_at: Mapping[int, datetime]) -> None:
-        assert sum(row.calls for row in (await session.exec(select(UsageRow))).all()) == 3
-        told.update(used_at)
-
-    recorder = UsageRecorder(any_db, folder=tmp_path / "usage", touch_keys=touch)
-    for key_id, at in ((7, 2000.0), (7, 1000.0), (None, 3000.0)):
-        recorder.record(call(key_id=key_id, at=at))
-    await recorder.flush()
-    assert told == {7: datetime.fromtimestamp(2000, UTC)}
     await recorder.aclose()
 
 
