@@ -36,7 +36,7 @@ _SECRET_NAMES = frozenset(
 # cheaper than a regular expression.
 _KEY_SHAPES = (
     (("sk-", "ak_", "rk_", "pk_"), re.compile(r"\b(?:sk-|[arps]k_)[A-Za-z0-9_-]{16,}")),
-    (("hf_", "tvly-", "gsk_"), re.compile(r"\b(?:hf_|tvly-|gsk_)[A-Za-z0-9_-]{16,}")),
+    (("hf_", "tvly-", "gsk_", "rt_"), re.compile(r"\b(?:hf_|tvly-|gsk_|rt_)[A-Za-z0-9_-]{16,}")),
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}")),
     (("github_pat_",), re.compile(r"\bgithub_pat_[A-Za-z0-9_]{20,}")),
     (("xox",), re.compile(r"\bxox[abeprs]-[A-Za-z0-9-]{10,}")),
@@ -49,6 +49,7 @@ _KEY_SHAPES = (
     ),
 )
 _BEARER = re.compile(r"\b(bearer|basic)(\s+)(?=\S*[\d=])[A-Za-z0-9._~+/-]{8,}=*", re.I)  # not "basic understanding"
+_URL_PASSWORD = re.compile(r"(://[^\s/:@]+:)[^\s/@]+(?=@)")
 _NAMED = re.compile(
     r"(?P<name>\b(?:password|passwd|passphrase|(?:client_?)?secret|(?:(?:access|refresh|id)_?)?token|"
     r"(?:x-)?api[_-]?key|private_?key)\\?[\"']?\s*[:=]\s*\\?)"
@@ -87,6 +88,8 @@ def redact_text(text: str) -> str:
     for markers, pattern in _KEY_SHAPES:
         if any(marker in text for marker in markers):
             text = pattern.sub(REDACTED, text)
+    if "://" in text and "@" in text:
+        text = _URL_PASSWORD.sub(rf"\1{REDACTED}", text)
     folded = text.lower()
     if "bearer" in folded or "basic" in folded:
         text = _BEARER.sub(rf"\1\2{REDACTED}", text)
@@ -99,6 +102,8 @@ def _suspicious(text: str) -> bool:
     for marker in _MARKERS:  # plain loops: this runs for every line, and `any` with a generator takes twice as long
         if marker in text:
             return True
+    if "://" in text and "@" in text:
+        return True
     folded = text.lower()
     for marker in _FOLDED_MARKERS:
         if marker in folded:
