@@ -67,9 +67,14 @@ def _approximate(value: Any) -> str:
     if imaginary == 0 or abs(imaginary) < abs(real) * sp.Float("1e-14"):
         return _digits(real)
     if real == 0 or abs(real) < abs(imaginary) * sp.Float("1e-14"):
-        return f"{_digits(imaginary)}*I"
+        return _imaginary(imaginary)
     sign = "-" if imaginary < 0 else "+"
-    return f"{_digits(real)} {sign} {_digits(abs(imaginary))}*I"
+    return f"{_digits(real)} {sign} {_imaginary(abs(imaginary))}"
+
+
+def _imaginary(number: Any) -> str:
+    digits = _digits(number)
+    return {"1": "I", "-1": "-I"}.get(digits, f"{digits}*I")
 
 
 def _settled(part: Any) -> Any:
