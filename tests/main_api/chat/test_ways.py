@@ -53,6 +53,16 @@ async def test_streams_tell_text_and_reason_and_end_with_done(served: Platform, 
     assert all(chunk["choices"] for chunk in answer.chunks)
 
 
+async def test_rendered_events_are_numbered_without_gaps(served: Platform) -> None:
+    model = served.model()
+    served.upstream.streams(model, *said("a", "b", "c"), pause_s=0.01)
+
+    answer = await served.stream(served.person, model)
+
+    ids = [int(line.removeprefix(b"id:")) for line in answer.raw.split(b"\n") if line.startswith(b"id:")]
+    assert ids == list(range(1, len(answer.chunks) + 1))
+
+
 @WAYS
 async def test_usage_comes_in_a_stream_when_it_is_asked_for(served: Platform, way: str) -> None:
     model = served.model()
