@@ -4,10 +4,12 @@ Kept per model rather than per backend, so that one broken file does not shut of
 the libraries wrap a whole call, while ours is judged by its first event and may be cancelled before that.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from main_api.backends.engine import EngineStopped, EngineUnavailable
 from shared.errors import Unavailable
 
 _MOST_CIRCUITS = 1000
@@ -48,7 +50,13 @@ class CircuitBreaker:
         self._circuits.pop(key, None)
 
     def failed(self, key: str) -> None:
-        """Count a failure; the last one allowed, or one of a probe, opens the circuit."""
+        """Count a failure; the last one allowed, or one of a probe, opens the circuit.
+
+        Called while the error is handled: an engine's own ones do not count, since it restarts, waits and refuses by
+        itself, knows its reason and its time, and must not be kept off any longer than that.
+        """
+        if isinstance(sys.exception(), EngineStopped | EngineUnavailable):
+            return
         if len(self._circuits) >= _MOST_CIRCUITS and key not in self._circuits:
             self._circuits.pop(next(iter(self._circuits)))
         circuit = self._circuits.setdefault(key, _Circuit())

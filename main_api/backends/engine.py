@@ -2,7 +2,7 @@
 
     stopped ──use──▶ starting ──healthy──▶ ready ──unload──▶ stopping ──▶ stopped
                         │                    │
-                        └──────fails─────────┴──dies──▶ backing_off (a crash loop: refused until its time has come)
+                        └──────fails─────────┴──dies──▶ backing_off (a short one is waited out; a crash loop is refused)
 
 How many engines may be loaded together is the pool's business (`engine_pool.py`), what is asked of them the backends'.
 """
@@ -29,9 +29,13 @@ _log = get_logger(__name__)
 
 
 class EngineStopped(UpstreamFailed):
-    """The engine died while it was answering; asking again starts a new one."""
+    """The engine died while it was answering; asking again starts a new one.
+
+    `was_dying`: so soon after it was asked that its end need not have been noticed before.
+    """
 
     code = "engine_stopped"
+    was_dying = False
 
 
 class EngineUnavailable(Unavailable):
@@ -47,7 +51,8 @@ class EngineOptions:
     `slots` requests are batched together, each with at most `context` tokens (less where the model was trained with
     less). `max_loaded` engines are in memory at once; for another one the longest idle engine is unloaded, and a
     request waits `room_timeout_s` for one to become idle. The first crash costs no wait, the next ones
-    `backoff_s`, doubled each time up to `longest_backoff_s`, until an engine has lived for `stable_after_s`.
+    `backoff_s`, doubled each time up to `longest_backoff_s`, until an engine has answered or has lived for
+    `stable_after_s`. A request waits up to `patience_s` for a restart, and is refused if that takes longer.
     """
 
     log_dir: Path
@@ -61,6 +66,7 @@ class EngineOptions:
     room_timeout_s: float = 30.0
     backoff_s: float = 1.0
     longest_backoff_s: float = 60.0
+    patience_s: float = 5.0
     stable_after_s: float = 60.0
     log_bytes: int = 1_048_576
 
@@ -132,19 +138,31 @@ class Engine:
             failure=self._failure,
         )
 
+    async def wait_out_backoff(self) -> None:
+        """Return when the engine runs or may be started. Raises `EngineUnavailable` when that is too long to wait."""
+        patient_until = time.monotonic() + self._options.patience_s
+        while self._state == "backing_off" and (wait := self._retry_at - time.monotonic()) > 0:
+            if self._retry_at > patient_until:
+                raise EngineUnavailable(
+                    f"The engine of {self.spec.model} keeps failing: {self._failure}", retry_after=wait
+                )
+            await asyncio.sleep(wait)
+
     async def client(self) -> OpenAICompatibleBackend:
         """Return a client of the running engine, starting it if need be. Raises `EngineUnavailable`."""
         if self._client is not None:
             return self._client
-        wait = self._retry_at - time.monotonic()
-        if wait > 0 and self._state == "backing_off":
-            raise EngineUnavailable(f"The engine of {self.spec.model} keeps failing: {self._failure}", retry_after=wait)
         try:
             return await self._starting.result()
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             raise EngineUnavailable(f"The engine of {self.spec.model} was ended while it started") from None
+
+    def answered(self, client: OpenAICompatibleBackend) -> None:
+        """Note that the process that `client` talks to works: its end, when it comes, is no crash loop."""
+        if self._client is client:
+            self._failures = 0
 
     async def died(self, client: OpenAICompatibleBackend, *, within_s: float) -> bool:
         """Tell whether the process that `client` talked to is gone, or goes within a moment.

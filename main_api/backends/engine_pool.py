@@ -46,14 +46,21 @@ class EnginePool:
         """
         engine = await self._admit(spec)
         try:
+            await engine.wait_out_backoff()
+            if self._closed:
+                raise Unavailable("The service is shutting down")
             client = await engine.client()
+            asked_at = time.monotonic()
             try:
                 yield client
+                engine.answered(client)
             except (UpstreamFailed, Unavailable) as error:
                 if await engine.died(client, within_s=_DEATH_NOTICE_S):
-                    raise EngineStopped(
+                    stopped = EngineStopped(
                         f"The engine of {spec.model} stopped while it was answering; ask again and a new one is started"
-                    ) from error
+                    )
+                    stopped.was_dying = time.monotonic() - asked_at < _DEATH_NOTICE_S
+                    raise stopped from error
                 raise
         finally:
             engine.active -= 1

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from main_api.backends.engine import EngineStopped
 from main_api.backends.engine_pool import EnginePool
 from main_api.backends.local_launch import LlamaCpp
 from main_api.backends.local_models import BUNDLED_NAME, LocalModel, scan
@@ -63,14 +64,27 @@ class LocalBackend:
         return self._llamacpp.capabilities(await self._find(model), self._engines.options)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """Run one turn, loading the model first if it is not; see `Backend.stream`."""
+        """Run one turn, loading the model first if it is not; see `Backend.stream`.
+
+        An engine that was dying when it was asked, and said nothing yet, is followed by a new one, once.
+        """
         model = await self._find(request.model)
         body = self._prepare(model, {**request.options, "messages": request.messages})
         public = _public(model)
         turn = ModelRequest(model=public, messages=body.pop("messages"), options=body)
-        async with self._engines.use(self._llamacpp.spec(public, model, self._engines.options)) as client:
-            async for event in client.stream(turn):
-                yield event
+        spec = self._llamacpp.spec(public, model, self._engines.options)
+        began = False
+        for may_repeat in (True, False):
+            try:
+                async with self._engines.use(spec) as client:
+                    async for event in client.stream(turn):
+                        began = True
+                        yield event
+            except EngineStopped as error:
+                if began or not (may_repeat and error.was_dying):
+                    raise
+            else:
+                return
 
     @asynccontextmanager
     async def relay(self, model: str, body: JsonObject) -> AsyncGenerator[RelayedResponse]:
@@ -78,11 +92,18 @@ class LocalBackend:
         found = await self._find(model)
         prepared = self._prepare(found, body)
         public = _public(found)
-        async with (
-            self._engines.use(self._llamacpp.spec(public, found, self._engines.options)) as client,
-            client.relay(public, prepared) as answer,
-        ):
-            yield answer
+        spec = self._llamacpp.spec(public, found, self._engines.options)
+        began = False
+        for may_repeat in (True, False):
+            try:
+                async with self._engines.use(spec) as client, client.relay(public, prepared) as answer:
+                    began = True
+                    yield answer
+            except EngineStopped as error:
+                if began or not (may_repeat and error.was_dying):
+                    raise
+            else:
+                return
 
     async def aclose(self) -> None:
         """Stop looking at the disk; the engines end with their pool."""

@@ -1,7 +1,7 @@
 """A stand-in for an engine, run as a child by the tests of the supervisor: it speaks the lifeline and a little HTTP.
 
-`--crash-after-s N` dies by itself, `--fail REASON`, `--hang` and `--garbage` never get ready, `--argv FILE` writes its
-arguments and its key's variable down.
+`--crash-after-s N` dies by itself, `--crash-when-asked` at each request, `--fail REASON`, `--hang` and
+`--garbage` never get ready, `--argv FILE` writes its arguments and its key's variable down.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 CHUNK = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]}
 LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
@@ -19,6 +20,7 @@ LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 class Handler(BaseHTTPRequestHandler):
     key = ""
+    crashes = False
 
     def log_message(self, format: str, *args: object) -> None:
         print(format % args, file=sys.stderr)
@@ -30,6 +32,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.crashes:
+            crash()
         if self.headers["Authorization"] != f"Bearer {self.key}":
             self.send_response(401)
             self.end_headers()
@@ -44,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--crash-after-s", type=float)
+    parser.add_argument("--crash-when-asked", action="store_true")
     parser.add_argument("--fail")
     parser.add_argument("--hang", action="store_true")
     parser.add_argument("--garbage", action="store_true")
@@ -68,15 +73,20 @@ def main() -> None:
         lifeline.failed(arguments.fail)
     time.sleep(arguments.start_s)
     Handler.key = lifeline.api_key
+    Handler.crashes = arguments.crash_when_asked
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     lifeline.ready(f"http://127.0.0.1:{server.server_port}")
     if arguments.crash_after_s is not None:
         time.sleep(arguments.crash_after_s)
-        print("ggml: failed to allocate buffer in /srv/secret/path", file=sys.stderr, flush=True)
-        os._exit(134)
+        crash()
     lifeline.hold()
     del ballast
+
+
+def crash() -> NoReturn:
+    print("ggml: failed to allocate buffer in /srv/secret/path", file=sys.stderr, flush=True)
+    os._exit(134)
 
 
 def foreign(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,8 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from main_api.backends.engine import EngineOptions, EngineSpec, EngineUnavailable
+from main_api.backends.breaker import CircuitBreaker
+from main_api.backends.engine import EngineOptions, EngineSpec, EngineStopped, EngineUnavailable
 from main_api.backends.engine_failures import reason_of
 from main_api.backends.engine_metrics import EngineCollector
 from main_api.backends.engine_pool import EnginePool
@@ -87,16 +88,64 @@ async def test_a_caller_who_goes_away_does_not_stop_the_start_for_others(make_po
 
 async def test_crash_loop_is_refused_with_the_reason_and_a_time(make_pool: MakePool) -> None:
     pool = make_pool(backoff_s=30)
-    crashing = spec("test/a", "--crash-after-s", "0.05")
-    await chat(pool, crashing)
-    await until(lambda: pool.status()[0].state == "stopped")  # the first crash costs no wait
-    await chat(pool, crashing)
-    await until(lambda: pool.status()[0].state == "backing_off")
+    crashing = spec("test/a", "--crash-when-asked")
+    for _ in range(2):  # the first crash costs no wait
+        with pytest.raises(EngineStopped):
+            await chat(pool, crashing)
+    assert pool.status()[0].state == "backing_off"
     with pytest.raises(EngineUnavailable, match="not enough memory") as caught:
         await chat(pool, crashing)
     assert caught.value.retry_after is not None
     assert 20 < caught.value.retry_after <= 30
     assert "/srv" not in caught.value.message
+
+
+async def test_crash_loop_does_not_open_the_circuit(make_pool: MakePool) -> None:
+    pool = make_pool(backoff_s=30)
+    breaker = CircuitBreaker(failures=1)
+    outcomes: list[type[Exception]] = []
+    for _ in range(4):
+        breaker.enter("test/a")
+        try:
+            await chat(pool, spec("test/a", "--crash-when-asked"))
+        except (EngineStopped, EngineUnavailable) as error:
+            outcomes.append(type(error))
+            breaker.failed("test/a")
+    assert outcomes == [EngineStopped, EngineStopped, EngineUnavailable, EngineUnavailable]
+
+
+async def test_an_engine_that_answered_is_no_crash_loop_however_often_it_dies(make_pool: MakePool) -> None:
+    pool = make_pool(backoff_s=30)
+    for _ in range(4):
+        assert await chat(pool, spec()) == "x"
+        os.kill(pid_of(pool), signal.SIGKILL)
+        await until(lambda: pool.status()[0].state == "stopped")
+
+
+async def test_a_short_backoff_is_waited_out_by_all(make_pool: MakePool) -> None:
+    pool = make_pool(backoff_s=0.3)
+    with pytest.raises(EngineUnavailable):
+        await chat(pool, spec("test/a", "--fail", "no such thing"))
+    started_at = time.monotonic()
+    pool._engines["test/a"].spec = spec()  # mended
+    assert await asyncio.gather(*(chat(pool, spec()) for _ in range(3))) == ["x"] * 3
+    assert time.monotonic() - started_at > 0.2
+    assert pool.status()[0].restarts == 0
+
+
+async def test_waiting_out_a_backoff_can_be_cancelled_and_does_not_outlive_the_pool(make_pool: MakePool) -> None:
+    pool = make_pool(backoff_s=0.3)
+    failing = spec("test/a", "--fail", "no such thing")
+    with pytest.raises(EngineUnavailable):
+        await chat(pool, failing)
+    leaving, staying = (asyncio.create_task(chat(pool, failing)) for _ in range(2))
+    await until(lambda: pool.status()[0].active == 2)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert pool.status()[0].active == 1
+    await pool.aclose()
+    with pytest.raises(Unavailable, match="shutting down"):
+        await staying
 
 
 async def test_backoff_doubles_and_ends(make_pool: MakePool) -> None:

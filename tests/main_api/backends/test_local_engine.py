@@ -235,6 +235,21 @@ async def test_killed_child_gives_a_clear_error_and_the_next_request_works(
     assert status.pid != first
 
 
+@pytest.mark.parametrize("relayed", [False, True])
+async def test_child_killed_six_times_answers_every_next_request(
+    local: LocalBackend, pool: EnginePool, relayed: bool
+) -> None:
+    """Even a request that comes at once, before the end of the child is noticed."""
+    for kills in range(7):
+        if relayed:
+            assert (await plain(local))["choices"][0]["message"]["content"] == GREETING
+        else:
+            assert text_of(await events_of(local, ask())) == GREETING
+        status = pool.status()[0]
+        assert status.restarts == kills
+        os.kill(status.pid or 0, signal.SIGKILL)
+
+
 async def test_killed_child_breaks_a_relayed_stream_with_a_clear_error(local: LocalBackend, pool: EnginePool) -> None:
     body = {"messages": [{"role": "user", "content": "Write slides"}], "stream": True, **ENDLESS}
     with pytest.raises(EngineStopped):
@@ -298,5 +313,8 @@ async def test_broken_file_says_why_and_names_no_path(
         await events_of(local, request)
     assert str(tmp_path) not in caught.value.message
     assert caught.value.retry_after is not None
-    with pytest.raises(EngineUnavailable, match="keeps failing"):
+    for _ in range(3):  # after 1, 2 and 4 seconds, which are waited out
+        with pytest.raises(EngineUnavailable, match="incomplete; download it again"):
+            await events_of(local, request)
+    with pytest.raises(EngineUnavailable, match=r"keeps failing: .*incomplete"):
         await events_of(local, request)
