@@ -108,6 +108,7 @@ class Collected:
                 self.plan = event.steps
             case StepStarted():
                 self.steps = event.number
+                self._part_reasoning()
             case ToolCallStarted():
                 self.tool_runs.append(ToolRun(event.call_id, event.name, event.arguments, self.steps))
             case ToolCallFinished():
@@ -116,6 +117,12 @@ class Collected:
                 self.sources.append(event.source)
             case Notice():
                 self.notices.append(event)
+
+    def _part_reasoning(self) -> None:
+        """Keep the thoughts of a new step off those of the one before."""
+        for choice in self.choices.values():
+            if choice.reasoning and not choice.reasoning.endswith("\n"):
+                choice.reasoning += "\n"
 
     def _add_call_piece(self, event: ToolCallDelta) -> None:
         call = self.choice(event.choice).tool_calls.setdefault(event.index, CollectedCall())
