@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import sys
@@ -11,18 +10,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from cli.last_words import last_words
+
 _LOG_KEPT_BYTES = 50 * 2**20
-_TAIL_BYTES = 16_384
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
-    """What to run. `flag` is what changes its port; a server that is not `essential` is started again when it dies."""
+    """What to run. `flag` is what changes its port. A server that dies is started again; an `essential` one that dies
+    again and again ends the others too."""
 
     name: str
     command: tuple[str, ...]
@@ -35,7 +35,7 @@ class ServerSpec:
 
 
 class ServerFailed(Exception):
-    """A server did not come up, or an essential one went away; the message holds its last words."""
+    """A server did not come up, or an essential one keeps dying; the message holds its last words."""
 
 
 class ServerProcess:
@@ -44,6 +44,7 @@ class ServerProcess:
     def __init__(self, spec: ServerSpec, process: asyncio.subprocess.Process, log_start: int) -> None:
         self.spec = spec
         self.started = time.monotonic()
+        self.healthy_since: float | None = None
         self._process = process
         self._log_start = log_start
 
@@ -71,6 +72,11 @@ class ServerProcess:
     @property
     def alive(self) -> bool:
         return self._process.returncode is None
+
+    @property
+    def healthy_s(self) -> float:
+        """For how many seconds it has been healthy by now; 0 if it never was."""
+        return 0.0 if self.healthy_since is None else time.monotonic() - self.healthy_since
 
     async def wait(self) -> int:
         """Return the exit status once the server is gone; negative: the signal that ended it."""
@@ -101,13 +107,9 @@ class ServerProcess:
         except psutil.Error:
             return []
 
-    def last_words(self, lines: int = 15) -> str:
-        """Return the end of what this run wrote to its log, readable: structured lines are cut to their message."""
-        with self.spec.log.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(min(self._log_start, size), size - _TAIL_BYTES))
-            text = log.read().decode("utf-8", "replace")
-        return "\n".join(f"  {_readable(line)}" for line in text.strip().splitlines()[-lines:])
+    def last_words(self) -> str:
+        """Return the end of what this run wrote to its log, readable."""
+        return last_words(self.spec.log, self._log_start)
 
     def trim_log(self) -> None:
         """Move a log that has grown large to `<name>.1` while it is being written to."""
@@ -125,16 +127,6 @@ def trim_log(log: Path) -> None:
         kept = log.with_name(log.name + ".1")
         kept.write_bytes(log.read_bytes())
         os.truncate(log, 0)
-
-
-def _readable(line: str) -> str:
-    try:
-        entry: Any = json.loads(line)
-        event = f"{entry['level']}: {entry['event']}"
-    except (ValueError, KeyError, TypeError):
-        return line[:500]
-    reason = entry.get("error")
-    return f"{event} ({reason})"[:500] if reason else event[:500]
 
 
 def _die_with_parent() -> Callable[[], None] | None:

@@ -6,6 +6,7 @@ It knows nothing of settings or of the terminal: `serve.py` says what to run and
 import asyncio
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,7 +43,9 @@ class Patience:
     stop_s: float = 30.0
     backoff_s: Sequence[float] = field(default=(0.5, 1, 2, 4, 8, 15, 30))
     steady_s: float = 60.0
-    """A server that ran this long has recovered: its next restart is quick again."""
+    """A server that was healthy this long has recovered: its next restart is quick again."""
+    lives: int = 5
+    """An essential server whose last so many runs were healthy for less than `steady_s` in sum is given up."""
 
 
 class Supervisor:
@@ -71,7 +74,8 @@ class Supervisor:
         self._stop.set()
 
     async def run(self) -> None:
-        """Return after an orderly stop. Raises `ServerFailed` when a server that is needed does not run."""
+        """Return after an orderly stop. Raises `ServerFailed` when a server cannot start at all, or one
+        that is needed dies again and again."""
         self._listen_to_signals()
         try:
             for spec in self._specs:  # side by side: most of a start is importing, and the main API can wait for tools
@@ -120,7 +124,8 @@ class Supervisor:
         self._voice.starting(spec.name)
         server = self._running[spec.name]
         remark = await self._wait_until_healthy(server, http)
-        self._voice.healthy(spec, time.monotonic() - server.started, remark)
+        server.healthy_since = time.monotonic()
+        self._voice.healthy(spec, server.healthy_since - server.started, remark)
 
     async def _wait_until_healthy(self, server: ServerProcess, http: "aiohttp.ClientSession") -> str | None:
         name = server.spec.name
@@ -145,21 +150,27 @@ class Supervisor:
 
     async def _watch(self, spec: ServerSpec, http: "aiohttp.ClientSession") -> None:
         failures = 0
+        runs: deque[float] = deque(maxlen=self._patience.lives)
         while True:
             server = self._running[spec.name]
             status = await server.wait()
-            sentence = f"The {spec.name} stopped ({_ending(status)})."
-            if spec.essential:
-                raise ServerFailed(f"{sentence} Its last words, from {spec.log}:\n{server.last_words()}")
-            failures = 0 if time.monotonic() - server.started > self._patience.steady_s else failures
+            runs.append(server.healthy_s)
+            if spec.essential and len(runs) == runs.maxlen and sum(runs) < self._patience.steady_s:
+                raise ServerFailed(
+                    f"The {spec.name} stopped {len(runs)} times soon after its start, the last time with "
+                    f"{_ending(status)}; it is not started again. Its last words, from {spec.log}:\n"
+                    f"{server.last_words()}"
+                )
+            failures = 0 if server.healthy_s > self._patience.steady_s else failures
             pause = self._patience.backoff_s[min(failures, len(self._patience.backoff_s) - 1)]
             failures += 1
-            self._voice.trouble(f"{sentence} Starting it again in {pause:g} s.", server.last_words())
+            sentence = f"The {spec.name} stopped ({_ending(status)}). Starting it again in {pause:g} s."
+            self._voice.trouble(sentence, server.last_words())
             await asyncio.sleep(pause)
             await self._try_again(spec, http)
 
     async def _try_again(self, spec: ServerSpec, http: "aiohttp.ClientSession") -> None:
-        """Start a server that the others can do without; if it fails, `_watch` sees it gone and waits longer."""
+        """Start a server once more; if that fails, `_watch` sees it gone and waits longer or gives it up."""
         try:
             await self._launch(spec)
             await self._confirm(spec, http)

@@ -51,7 +51,9 @@ def main() -> None:
         spec("tools", *plan["tools"], folder=folder, essential=False),
         spec("main", *plan["main"], folder=folder, essential=True),
     ]
-    patience = Patience(start_s=10, stop_s=plan.get("stop_s", 5), backoff_s=(0.05, 0.1))
+    patience = Patience(
+        start_s=10, stop_s=plan.get("stop_s", 5), backoff_s=(0.05, 0.1), steady_s=plan.get("steady_s", 60)
+    )
 
     async def run() -> None:
         supervisor = Supervisor(

@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from cli.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -96,6 +98,28 @@ def test_both_servers_answer_know_each_other_and_stop_without_a_trace(running: S
     assert running.said.rstrip().endswith("Stopped.")
     assert not psutil.wait_procs(running.family, timeout=10)[1]
     assert {path.name for path in (tmp_path / "logs").iterdir()} >= {"main.log", "tools.log"}
+
+
+@pytest.mark.slow
+def test_a_killed_main_api_comes_back_at_the_same_address(running: Serve) -> None:
+    main_api = next(child for child in running.family if "main_api" in child.cmdline())
+    main_api.kill()
+    running.until("The main API stopped (ended by SIGKILL). Starting it again in 0.5 s.")
+    running.until("main API   http")
+    assert running.health("main API")["status"] in {"OK", "degraded"}
+    assert running.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_main_api_that_cannot_start_is_told_by_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ada:secret@127.0.0.1:{free_port('127.0.0.1')}/none")
+    serve = Serve(tmp_path)
+    assert serve.process.wait(60) == 1
+    assert serve.process.stdout
+    told = serve.process.stdout.read()
+    assert "The main API could not start (exit status 3). Its last words:" in told
+    assert "error: Unavailable: The database cannot be reached" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The supervisor over two real child processes (small HTTP servers): order, restarts, stopping, no orphans."""
 
+import contextlib
 import json
 import os
 import signal
@@ -35,6 +36,9 @@ class Run:
         self.children: list[psutil.Process] = []
 
     def until(self, what: str) -> dict[str, Any]:
+        return self.until_any(what)
+
+    def until_any(self, *wanted: str) -> dict[str, Any]:
         assert self.process.stdout
         for line in self.process.stdout:
             self.said.append(json.loads(line))
@@ -42,11 +46,12 @@ class Run:
                 known = {server.pid for server in self.servers}
                 self.servers += [psutil.Process(pid) for pid in self.said[-1]["pids"] if pid not in known]
             if self.said[-1]["what"] in {"ready", "healthy"}:
-                alive = [server for server in self.servers if server.is_running()]
-                self.children = [*self.children, *(child for server in alive for child in server.children())]
-            if self.said[-1]["what"] == what:
+                for server in self.servers:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        self.children += server.children()
+            if self.said[-1]["what"] in wanted:
                 return self.said[-1]
-        raise AssertionError(f"ended without {what}: {self.said}")
+        raise AssertionError(f"ended without {wanted}: {self.said}")
 
 
 @pytest.fixture
@@ -152,15 +157,41 @@ def test_a_log_that_cannot_be_trimmed_stops_no_server(start: Callable[..., Run],
     assert (tmp_path / "main.log").stat().st_size >= 51 * 2**20
 
 
-def test_a_dead_main_server_ends_everything_with_its_last_words(start: Callable[..., Run]) -> None:
+def test_a_main_server_that_dies_is_started_again_while_the_tools_go_on(start: Callable[..., Run]) -> None:
     run = start()
     run.until("ready")
-    os.kill(run.servers[-1].pid, signal.SIGKILL)
-    sentence = run.until("failed")["sentence"]
-    assert "The main stopped (ended by SIGKILL)" in sentence
-    assert "child " in sentence  # the line that the fake wrote to its log
+    tools_child = ask(run.tools_port)["child"]
+    os.kill(run.servers[1].pid, signal.SIGKILL)
+    trouble = run.until("trouble")
+    assert trouble["sentence"] == "The main stopped (ended by SIGKILL). Starting it again in 0.05 s."
+    assert "child " in trouble["details"]  # the line that the fake wrote to its log
+    assert run.until("healthy")["name"] == "main"
+    assert ask(run.main_port)["status"] == "OK"
+    assert ask(run.tools_port)["child"] == tools_child
+
+
+def test_a_main_server_that_dies_again_and_again_ends_everything(start: Callable[..., Run]) -> None:
+    run = start(main=("--die-after", "2"))  # healthy once; the next question kills it
+    run.until("ready")
+    for _ in range(5):
+        with contextlib.suppress(OSError):
+            ask(run.main_port, "/die")
+        if run.until_any("healthy", "failed")["what"] == "failed":
+            break
+    assert "The main stopped 5 times soon after its start, the last time with exit status 3" in run.said[-1]["sentence"]
+    assert "the fake dies" in run.said[-1]["sentence"]
+    assert sum(entry["what"] == "trouble" for entry in run.said) == 4
     assert run.process.wait(GONE_WITHIN_S) == 1
     assert all_gone(run.servers)
+
+
+def test_a_main_server_that_lived_long_between_its_deaths_is_not_given_up(start: Callable[..., Run]) -> None:
+    run = start(steady_s=0)
+    run.until("ready")
+    for _ in range(6):
+        with contextlib.suppress(OSError):
+            ask(run.main_port, "/die")
+        assert run.until_any("healthy", "failed")["what"] == "healthy"
 
 
 def test_a_server_that_cannot_start_is_quoted_readably(start: Callable[..., Run]) -> None:
