@@ -26,12 +26,12 @@ class ModelFiles:
     def all(self) -> list[LocalModel]:
         return self._run(lambda library: library.models())
 
-    def pull(self, name: str) -> LocalModel:
-        """Download a model, showing a bar per file on stderr."""
+    def pull(self, name: str, *, sha256: str | None = None) -> LocalModel:
+        """Download a model, showing a bar per file on stderr; `sha256` is what the file must have."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Bars(*columns, TimeRemainingColumn(), console=terminal.err) as bars:
             show = _FileBars(bars)
-            return self._run(lambda library: library.pull(name, on_progress=show))
+            return self._run(lambda library: library.pull(name, sha256=sha256, on_progress=show))
 
     def remove(self, name: str) -> Removed:
         return self._run(lambda library: library.remove(name))

@@ -26,6 +26,10 @@ def list_models() -> None:
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="A URL, or a name on Hugging Face: org/repo, org/repo:Q4_K_M.")],
+    *,
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HEX", help="The SHA-256 that the file must have; another is thrown away.")
+    ] = None,
 ) -> None:
     """Download a model; Ctrl-C keeps what is there, and the same command goes on."""
     from cli import terminal
@@ -33,7 +37,7 @@ def pull(
     from cli.settings import read_settings
 
     try:
-        model = ModelFiles(read_settings()).pull(name)
+        model = ModelFiles(read_settings()).pull(name, sha256=sha256)
     except KeyboardInterrupt:
         terminal.err.print("Stopped. The same command goes on where it stopped.")
         raise SystemExit(130) from None

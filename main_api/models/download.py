@@ -19,7 +19,7 @@ import aiohttp
 
 from main_api.models.fetch import fetched
 from main_api.models.part_file import Origin, finish, locked, read_origin, write_origin
-from main_api.models.source import RemoteFile
+from main_api.models.source import ChecksumMismatch, RemoteFile
 from shared.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -47,13 +47,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-class ChecksumMismatch(UpstreamFailed):
-    """What arrived is not what was announced; it has been thrown away."""
-
-    code = "checksum_mismatch"
-    retryable = False
 
 
 class WrongSize(UpstreamFailed):
@@ -154,6 +147,9 @@ class _Transfer:
             self._restart()
             raise WrongSize(f"The server has {total} bytes where {expected} were announced.")
         linked = _SHA256.fullmatch(hops.get("x-linked-etag", ""))
+        if self._file.sha256 and linked and linked[1] != self._file.sha256:
+            self._restart()
+            raise ChecksumMismatch(f"{self._file.name} has the SHA-256 {linked[1]} there, not the one expected.")
         self._origin = Origin(
             url=self._file.url,
             etag=_strong(response.headers.get("etag")),
@@ -200,10 +196,13 @@ class _Transfer:
         self._digest.update(data)
 
     def _verify(self) -> None:
-        if self._origin.sha256 in (None, self._digest.hexdigest()):
+        found = self._digest.hexdigest()
+        if self._origin.sha256 in (None, found):
             return
         self._restart()
-        raise ChecksumMismatch(f"{self._file.name} arrived with another SHA-256 than announced; pull it again.")
+        raise ChecksumMismatch(
+            f"{self._file.name} arrived with the SHA-256 {found}, not {self._origin.sha256}; it was thrown away."
+        )
 
     def _restart(self) -> None:
         self._handle.truncate(0)

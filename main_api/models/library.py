@@ -4,6 +4,7 @@ Files live in `<data>/models`; the bundled model is part of the product and stay
 """
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import aiohttp
 
 from main_api.backends.local_models import LocalModel, scan
 from main_api.models.download import OnProgress, download
-from main_api.models.source import RemoteFile, find_files
+from main_api.models.source import RemoteFile, expecting, find_files, read_sha256
 from shared.errors import Conflict, InvalidRequest, NotFound
 
 _PREFIX = "local/"
@@ -43,14 +44,17 @@ class ModelLibrary:
         found = await asyncio.to_thread(scan, self._folder, {})
         return list({model.path: model for model in found.values()}.values())  # some have two names
 
-    async def pull(self, name: str, *, on_progress: OnProgress | None = None) -> LocalModel:
+    async def pull(self, name: str, *, sha256: str | None = None, on_progress: OnProgress | None = None) -> LocalModel:
         """Download what `name` means (see `source.py`) and return it. Pulling again goes on where it stopped.
 
-        Raises `Conflict` when another file of that name is there, `StorageFull`, `ChecksumMismatch`, and the errors of
-        the hub and the connection.
+        `sha256` (64 hex digits) is what the file must have. Raises `Conflict` when another file of that name is there,
+        `StorageFull`, `ChecksumMismatch`, and the errors of the hub and the connection.
         """
+        wanted = None if sha256 is None else read_sha256(sha256)  # before anyone is asked
         files = await find_files(self._session, name, endpoint=self._endpoint)
-        for file, target in self._to_download(files):
+        if wanted is not None:
+            files = expecting(files, wanted)
+        for file, target in await asyncio.to_thread(self._to_download, files, wanted is not None):
             await download(self._session, file, target, on_progress=on_progress, pause_s=self._pause_s)
         pulled = self._folder / files[0].name
         return next(model for model in await self.models() if model.path == pulled)
@@ -65,13 +69,13 @@ class ModelLibrary:
             raise InvalidRequest("The bundled model is part of the product and cannot be removed.")
         return await asyncio.to_thread(_delete, model)
 
-    def _to_download(self, files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, Path]]:
+    def _to_download(self, files: Sequence[RemoteFile], verify: bool) -> list[tuple[RemoteFile, Path]]:
         missing: list[tuple[RemoteFile, Path]] = []
         for file in files:
             target = self._folder / file.name
             if not target.exists():
                 missing.append((file, target))
-            elif file.size is not None and target.stat().st_size != file.size:
+            elif file.size not in (None, target.stat().st_size) or (verify and _sha256(target) != file.sha256):
                 raise Conflict(f"Another {file.name} is there already; remove it first.")
         return missing
 
@@ -83,6 +87,11 @@ class ModelLibrary:
         parts[0].unlink()
         parts[0].with_name(parts[0].name + ".json").unlink(missing_ok=True)
         return Removed(name=name, size_bytes=size, complete=False)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _delete(model: LocalModel) -> Removed:

@@ -58,14 +58,19 @@ def _origin_path(part: Path) -> Path:
 
 
 def read_origin(part: Path, url: str, sha256: str | None) -> Origin:
-    """Return what `part` is a part of; a fresh origin if that is not the file asked for."""
-    fresh = Origin(url=url)
+    """Return what `part` is a part of; a fresh origin if that is not the file asked for.
+
+    A part that was begun without a checksum is gone on with: the whole file is held against `sha256` in the end.
+    """
+    fresh = Origin(url=url, sha256=sha256)
     try:
         kept = Origin(**orjson.loads(_origin_path(part).read_bytes()))
     except (OSError, ValueError, TypeError):
         return fresh
-    same = kept.url == url and sha256 in (None, kept.sha256)
-    return kept if same else fresh
+    if kept.url != url or (None not in (sha256, kept.sha256) and sha256 != kept.sha256):
+        return fresh
+    kept.sha256 = sha256 or kept.sha256
+    return kept
 
 
 def write_origin(part: Path, origin: Origin) -> None:

@@ -12,7 +12,8 @@ serves them.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -26,11 +27,19 @@ from shared.tools_contract import JsonObject
 _REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HUB_PAGE = re.compile(r"/[^/]+/[^/]+/?|/[^/]+/[^/]+/(blob|resolve)/.+")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w.+ -]*\.gguf", re.I)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)", re.I)
 _HUB_HOSTS = frozenset({"hf.co", "huggingface.co", "www.huggingface.co"})
 _BEST_FIRST = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q4_0", "Q8_0", "IQ4_XS", "Q6_K", "Q5_K_S", "Q3_K_M", "F16", "BF16")
 _MOST_PAGES = 20
 _LARGEST_PAGE = 8 * 1024 * 1024
+
+
+class ChecksumMismatch(UpstreamFailed):
+    """A file is not the one that was announced or asked for; nothing of it is kept."""
+
+    code = "checksum_mismatch"
+    retryable = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +74,24 @@ async def find_files(session: aiohttp.ClientSession, name: str, *, endpoint: str
     if not chosen:
         raise NotFound(f"{hub_name.repository} has no such GGUF file. It has: {_choices(files)}.")
     return [_remote(file, hub_name, endpoint) for file in chosen]
+
+
+def read_sha256(text: str) -> str:
+    """Return a checksum that a person typed as the hub writes it. Raises `InvalidRequest`."""
+    sha256 = text.strip().lower()
+    if not _SHA256.fullmatch(sha256):
+        raise InvalidRequest(f"A SHA-256 is 64 hexadecimal digits; this is not one: {text[:80]!r}.")
+    return sha256
+
+
+def expecting(files: Sequence[RemoteFile], sha256: str) -> list[RemoteFile]:
+    """Return `files` with the checksum that the caller wants. Raises `InvalidRequest`, `ChecksumMismatch`."""
+    if len(files) != 1:
+        raise InvalidRequest(f"This model is {len(files)} files; a SHA-256 is that of one. Pull them one by one.")
+    announced = files[0].sha256
+    if announced not in (None, sha256):
+        raise ChecksumMismatch(f"{files[0].name} has the SHA-256 {announced} there, not the one asked for.")
+    return [replace(files[0], sha256=sha256)]
 
 
 def _parse(name: str, endpoint: str) -> _HubName | None:

@@ -106,6 +106,23 @@ def test_ctrl_c_keeps_the_part_and_the_same_command_goes_on(files: FileServer, t
     assert (tmp_path / "models" / "tiny.gguf").read_bytes() == files.content
 
 
+def test_a_pull_holds_the_file_against_the_checksum_that_was_given(files: FileServer, tmp_path: Path) -> None:
+    digest = hashlib.sha256(files.content).hexdigest()
+    wrong = models(tmp_path, "pull", files.url, "--sha256", "0" * 64)
+    assert isinstance(wrong.exception, TwinportError)
+    assert digest in wrong.exception.message
+    assert list((tmp_path / "models").iterdir()) == []
+    assert models(tmp_path, "pull", files.url, "--sha256", digest).exit_code == 0
+
+
+@pytest.mark.parametrize("wrong", ["abc", "g" * 64, "0" * 63, ""])
+def test_a_checksum_that_is_none_is_refused_in_a_sentence(files: FileServer, tmp_path: Path, wrong: str) -> None:
+    refused = models(tmp_path, "pull", files.url, "--sha256", wrong).exception
+    assert isinstance(refused, TwinportError)
+    assert "64 hexadecimal digits" in refused.message
+    assert files.ranges == []
+
+
 def test_an_unfinished_pull_can_be_removed(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "half.gguf.part").write_bytes(b"x" * 10)

@@ -68,7 +68,7 @@ class FileServer:
             return web.json_response({"error": "no"}, status=self.tree_status if self.tree_status != 200 else 404)
         entries = [{"type": "directory", "path": "sub", "oid": "0"}, *(self._entry(path) for path in self.files)]
         start = int(request.query.get("cursor", "0"))
-        headers = {}
+        headers: dict[str, str] = {}
         if start + self.page_size < len(entries):
             following = f"{self.url}{request.path}?recursive=true&cursor={start + self.page_size}"
             headers["link"] = f'<{following}>; rel="next"'

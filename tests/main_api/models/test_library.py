@@ -233,6 +233,72 @@ async def test_a_linked_checksum_of_an_address_counts_too(
         await elsewhere.pull(f"{server.url}/{REPOSITORY}/resolve/main/{NAME}")
 
 
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+async def test_a_file_with_the_checksum_that_was_asked_for_is_kept(
+    library: ModelLibrary, server: FileServer, folder: Path
+) -> None:
+    await library.pull(server.address(NAME), sha256=sha256_of(server.files[NAME]).upper())
+    assert names(folder) == [NAME]
+    await library.pull(server.address(NAME), sha256=sha256_of(server.files[NAME]))
+    assert len(server.ranges_asked()) == 1  # it is here and right
+
+
+async def test_a_file_with_another_checksum_than_asked_for_is_thrown_away(
+    library: ModelLibrary, server: FileServer, folder: Path
+) -> None:
+    with pytest.raises(ChecksumMismatch, match=f"{sha256_of(server.files[NAME])}, not {'0' * 64}"):
+        await library.pull(server.address(NAME), sha256="0" * 64)
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("first", [None, "same"])
+@pytest.mark.parametrize("right", [True, False])
+async def test_a_resumed_file_is_checked_as_a_whole(
+    library: ModelLibrary, server: FileServer, folder: Path, first: str | None, right: bool
+) -> None:
+    wanted = sha256_of(server.files[NAME]) if right else "0" * 64
+    server.pause_after = 1_500_000
+    pull = asyncio.create_task(library.pull(server.address(NAME), sha256=first and wanted))
+    while not (folder / f"{NAME}.part").exists() or (folder / f"{NAME}.part").stat().st_size < 1_000_000:
+        await asyncio.sleep(0.01)
+    pull.cancel()
+    await asyncio.gather(pull, return_exceptions=True)
+    server.pause_after = None
+    if right:
+        await library.pull(server.address(NAME), sha256=wanted)
+    else:
+        with pytest.raises(ChecksumMismatch):
+            await library.pull(server.address(NAME), sha256=wanted)
+    assert server.ranges_asked()[-1] is not None
+    assert names(folder) == ([NAME] if right else [])
+
+
+async def test_a_hub_that_announces_another_checksum_is_not_asked_for_the_file(
+    library: ModelLibrary, server: FileServer
+) -> None:
+    with pytest.raises(ChecksumMismatch):
+        await library.pull(REPOSITORY, sha256="0" * 64)
+    assert server.ranges_asked() == []
+
+
+async def test_a_model_that_is_here_with_another_checksum_is_a_conflict(
+    library: ModelLibrary, server: FileServer, folder: Path
+) -> None:
+    await library.pull(server.address(NAME))
+    with pytest.raises(Conflict, match="remove it first"):
+        await library.pull(server.address(NAME), sha256="0" * 64)
+    assert names(folder) == [NAME]
+
+
+async def test_one_checksum_is_not_that_of_several_files(library: ModelLibrary, server: FileServer) -> None:
+    server.files = {f"big-Q4_K_M-0000{part}-of-00002.gguf": gguf(2000, seed=part) for part in (1, 2)}
+    with pytest.raises(InvalidRequest, match="2 files"):
+        await library.pull(REPOSITORY, sha256="0" * 64)
+
+
 async def test_a_server_that_promises_more_than_it_sends_is_given_up(
     library: ModelLibrary, server: FileServer, folder: Path
 ) -> None:
