@@ -4,7 +4,6 @@ Kept per model rather than per backend, so that one broken file does not shut of
 the libraries wrap a whole call, while ours is judged by its first event and may be cancelled before that.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,13 +48,13 @@ class CircuitBreaker:
         """Close the circuit."""
         self._circuits.pop(key, None)
 
-    def failed(self, key: str) -> None:
+    def failed(self, key: str, error: Exception | None = None) -> None:
         """Count a failure; the last one allowed, or one of a probe, opens the circuit.
 
-        Called while the error is handled: an engine's own ones do not count, since it restarts, waits and refuses by
-        itself, knows its reason and its time, and must not be kept off any longer than that.
+        An engine's own errors do not count: it restarts, waits and refuses by itself, knows its reason and its time,
+        and must not be kept off any longer than that.
         """
-        if isinstance(sys.exception(), EngineStopped | EngineUnavailable):
+        if isinstance(error, EngineStopped | EngineUnavailable):
             return
         if len(self._circuits) >= _MOST_CIRCUITS and key not in self._circuits:
             self._circuits.pop(next(iter(self._circuits)))

@@ -159,7 +159,7 @@ class ResolvedModel:
         except TwinportError as error:
             turn.error = f"{error.code}: {error.message}"
             if isinstance(error, WORTH_ANOTHER_MODEL) and not isinstance(error, RateLimited):
-                breaker.failed(candidate.public)
+                breaker.failed(candidate.public, error)
             if isinstance(error, NotFound) and not isinstance(error, ModelNotFound):
                 raise ModelNotFound(candidate.public, error.message) from error
             raise
