@@ -15,7 +15,7 @@ def chat(
     model: Annotated[str | None, typer.Option(help="The model to ask; the server's default without it.")] = None,
     sessions: Annotated[bool, typer.Option("--sessions", help="List your newest sessions.")] = False,
     url: Annotated[
-        str | None, typer.Option(envvar="TWINPORT_URL", help="The server; this machine's without it.")
+        str | None, typer.Option(envvar="TWINPORT_URL", help="The server; the one of this data folder without it.")
     ] = None,
     api_key: Annotated[str | None, typer.Option(envvar="TWINPORT_API_KEY", help="A key instead of a login.")] = None,
 ) -> None:
@@ -57,9 +57,8 @@ def _one_shot(session_id: str | None, *, known: str | None) -> None:
 
 
 def _this_machine() -> str:
-    """Return where `serve` listens with the settings of this machine."""
-    from cli.plan import reachable
+    """Return where the `serve` of this data folder listens, or would with the settings of this machine."""
+    from cli.plan import main_address
     from cli.settings import read_settings
 
-    settings = read_settings()
-    return f"http://{reachable(settings.host)}:{settings.main_api_port}"
+    return main_address(read_settings())

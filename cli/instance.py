@@ -1,7 +1,8 @@
 """One running Twinport per data folder, and what an earlier one that was killed has left behind.
 
 `DATA_DIR/run/serve.lock` is held while `serve` runs; the kernel drops it with the process. `serve.json` names the
-servers that it started, by process id and start time, so that a later start recognises them and nothing else.
+servers that it started, by process id and start time, so that a later start recognises them and nothing else, and says
+where they listen, so that other commands find them.
 """
 
 import contextlib
@@ -9,12 +10,33 @@ import fcntl
 import json
 import os
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 
 _PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The `serve` that has a data folder, and where its servers listen; None: it does not run that one."""
+
+    pid: int
+    main_url: str | None
+    tools_url: str | None
+
+
+def running(data_dir: Path) -> Running | None:
+    """Return the `serve` that runs with `data_dir` now, if there is one."""
+    known = _read(data_dir / "run" / "serve.json")
+    try:
+        if psutil.Process(known["pid"]).create_time() != known["created"]:
+            return None  # it was killed, and another program has its id now
+        return Running(pid=known["pid"], main_url=known["main_url"], tools_url=known["tools_url"])
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return None
 
 
 class DataFolderRefused(Exception):
@@ -60,14 +82,16 @@ class Instance:
                     left.append(process)
         return left
 
-    def remember(self, pids: Iterable[int], *, address: str) -> None:
+    def remember(self, pids: Iterable[int], *, main_url: str | None, tools_url: str | None) -> None:
         """Write down which servers run now, before anyone can kill us."""
         servers: list[dict[str, object]] = []
         for pid in pids:
             with contextlib.suppress(psutil.Error):
                 servers.append({"pid": pid, "created": psutil.Process(pid).create_time()})
+        own = {"pid": os.getpid(), "created": psutil.Process().create_time()}
+        record = {**own, "main_url": main_url, "tools_url": tools_url, "servers": servers}
         draft = self._record.with_suffix(".new")
-        draft.write_text(json.dumps({"pid": os.getpid(), "address": address, "servers": servers}), encoding="utf-8")
+        draft.write_text(json.dumps(record), encoding="utf-8")
         draft.replace(self._record)
 
     def forget(self) -> None:
@@ -91,7 +115,8 @@ def end(processes: list[psutil.Process]) -> None:
 
 def _describe(data_dir: Path, record: Path) -> str:
     known = _read(record)
-    where = f" at {known['address']}" if known.get("address") else ""
+    address = known.get("main_url") or known.get("tools_url")
+    where = f" at {address}" if address else ""
     who = f" (process {known['pid']})" if known.get("pid") else ""
     return (
         f"Twinport already runs{where}{who} with the data folder {data_dir}. "
@@ -101,6 +126,7 @@ def _describe(data_dir: Path, record: Path) -> str:
 
 def _read(record: Path) -> dict[str, Any]:
     try:
-        return json.loads(record.read_text(encoding="utf-8"))
+        known: Any = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return cast("dict[str, Any]", known) if isinstance(known, dict) else {}

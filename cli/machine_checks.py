@@ -16,6 +16,7 @@ import aiohttp
 from cli import terminal
 from cli.finding import Finding
 from cli.health import ask_health
+from cli.instance import running
 from cli.plan import reachable
 from cli.ports import PortUnusable, check_port
 from config import Settings
@@ -94,24 +95,34 @@ def data_folder(settings: Settings) -> Finding:
 
 
 async def main_server(http: aiohttp.ClientSession, settings: Settings) -> Finding:
-    """Say whether the main API answers on its port, or could be started there."""
+    """Say whether the main API of this data folder answers where it runs, or could be started where it would."""
+    known = running(settings.data_dir)
+    if known and known.main_url:
+        return await _running_server(http, "main API", known.main_url, known.pid)
     url = f"http://{reachable(settings.host)}:{settings.main_api_port}"
     return await _server(http, "main API", url, (settings.host, settings.main_api_port, "--port"))
 
 
 async def tools_server(http: aiohttp.ClientSession, settings: Settings) -> Finding:
     """Say whether the tools API answers where the main API looks for it."""
+    known = running(settings.data_dir)
+    if known and known.tools_url:
+        return await _running_server(http, "tools API", known.tools_url, known.pid)
     local = settings.tools_host in {"127.0.0.1", "localhost", "::1", settings.host}
     own = (settings.host, settings.tools_port, "--tools-port") if local else None
     return await _server(http, "tools API", settings.tools_base_url, own)
 
 
+async def _running_server(http: aiohttp.ClientSession, name: str, url: str, pid: int) -> Finding:
+    if answer := await _answer(http, name, url):
+        return answer
+    detail = f"no answer at {url}, though process {pid} runs it"
+    return Finding(part=name, state="broken", detail=detail, advice="It may be starting again; see the folder logs.")
+
+
 async def _server(http: aiohttp.ClientSession, name: str, url: str, own: tuple[str, int, str] | None) -> Finding:
-    health = await ask_health(http, url + "/health")
-    if health is not None:
-        status = str(health.get("status", "?"))
-        remark = f": {health['message']}" if status.lower() == "degraded" and health.get("message") else ""
-        return Finding(part=name, state="ok", detail=f"answers at {url}, {status}{remark}")
+    if answer := await _answer(http, name, url):
+        return answer
     if own is None:
         return Finding(
             part=name, state="broken", detail=f"no answer at {url}", advice="Start it there, or correct TOOLS_HOST."
@@ -122,6 +133,15 @@ async def _server(http: aiohttp.ClientSession, name: str, url: str, own: tuple[s
     except PortUnusable as error:
         return Finding(part=name, state="broken", detail=str(error))
     return Finding(part=name, state="off", detail=f"not running; port {port} is free", advice="bash start_servers.sh")
+
+
+async def _answer(http: aiohttp.ClientSession, name: str, url: str) -> Finding | None:
+    health = await ask_health(http, url + "/health")
+    if health is None:
+        return None
+    status = str(health.get("status", "?"))
+    remark = f": {health['message']}" if status.lower() == "degraded" and health.get("message") else ""
+    return Finding(part=name, state="ok", detail=f"answers at {url}, {status}{remark}")
 
 
 def _writable(folder: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cli import terminal
+from cli.instance import running
 from cli.server_process import ServerSpec
 from config import Settings
 
@@ -84,6 +85,12 @@ def make_plan(settings: Settings, *, tools_only: bool, main_only: bool) -> Plan:
         tools_host=settings.tools_host,
         data_dir=settings.data_dir,
     )
+
+
+def main_address(settings: Settings) -> str:
+    """Return where the main API of this data folder answers: the one that runs, else where it would be started."""
+    known = running(settings.data_dir)
+    return (known and known.main_url) or f"http://{reachable(settings.host)}:{settings.main_api_port}"
 
 
 def reachable(host: str) -> str:

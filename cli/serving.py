@@ -48,11 +48,12 @@ async def _supervise(plan: Plan, settings: Settings, instance: Instance) -> None
     specs = plan.specs()
     for spec in specs:
         trim_log(spec.log)
-    address = plan.main_url if plan.main_port is not None else plan.tools_url
+    main_url = None if plan.main_port is None else plan.main_url
+    tools_url = None if plan.tools_port is None else plan.tools_url
     supervisor = Supervisor(
         specs,
         voice=_TerminalVoice(plan),
-        on_change=lambda pids: instance.remember(pids, address=address),
+        on_change=lambda pids: instance.remember(pids, main_url=main_url, tools_url=tools_url),
         patience=Patience(stop_s=settings.shutdown_grace_s + 5),
     )
     await supervisor.run()

@@ -26,6 +26,7 @@ class FakeApi:
     def __init__(self) -> None:
         self.url = ""
         self.chunks: list[dict[str, Any]] = []
+        self.has_health = False
         self.endless = False
         self.cut_short = False
         self.valid_tokens = {"key-1"}
@@ -35,6 +36,7 @@ class FakeApi:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._authenticate])
+        app.router.add_get("/health", self._health)
         app.router.add_post("/api/auth/login", self._log_in)
         app.router.add_post("/api/auth/refresh", self._refresh)
         app.router.add_post("/v1/chat/completions", self._chat)
@@ -45,9 +47,12 @@ class FakeApi:
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if request.path.startswith("/api/auth/") or token in self.valid_tokens:
+        if request.path.startswith(("/api/auth/", "/health")) or token in self.valid_tokens:
             return await handler(request)
         return web.json_response({"error": {"message": "This key or token is not valid."}}, status=401)
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "OK"}, status=200 if self.has_health else 404)
 
     async def _log_in(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -1,6 +1,7 @@
 """`twinport chat` against a small server with our wire format: one-shot, conversation, logins, sessions, Ctrl-C."""
 
 import json
+import os
 import stat
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.app import app
+from cli.instance import only_instance
+from cli.ports import free_port
 from tests.cli.conftest import PASSWORD, FakeApi
 from tests.cli.pseudo_terminal import Terminal
 
@@ -47,6 +50,26 @@ def test_one_question_prints_the_answer_alone_on_stdout(api: FakeApi) -> None:
     api.chunks = [text("Hello"), text(" there")]
     result = chat(api, "hi")
     assert (result.exit_code, result.stdout) == (0, "Hello there\n")
+
+
+@pytest.fixture
+def without_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Name no server: the data folder alone says which one. The configured port has none."""
+    monkeypatch.delenv("TWINPORT_URL", raising=False)
+    monkeypatch.setenv("MAIN_API_PORT", str(free_port("127.0.0.1")))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_the_server_of_this_data_folder_is_found_wherever_it_runs(api: FakeApi, without_address: Path) -> None:
+    api.chunks = [text("Hello")]
+    ask = ["chat", "hi", "--api-key", "key-1"]
+    with only_instance(without_address) as instance:
+        instance.remember([], main_url=api.url, tools_url=None)
+        assert CliRunner().invoke(app, ask).stdout == "Hello\n"
+        named = CliRunner().invoke(app, [*ask, "--url", "http://127.0.0.1:1"])
+    assert "No server answers at http://127.0.0.1:1" in named.stderr
+    assert f":{os.environ['MAIN_API_PORT']} " in CliRunner().invoke(app, ask).stderr
 
 
 def test_the_question_carries_session_model_and_agent(api: FakeApi) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cli import machine_checks, part_checks
 from cli.app import app
+from cli.instance import only_instance
 from cli.ports import free_port
 from config import Settings, load_settings
 from shared.http_client import create_http_session
@@ -77,6 +78,20 @@ async def test_a_server_that_does_not_run_is_off_and_a_foreign_one_broken(settin
         assert (await machine_checks.main_server(http, settings)).state == "off"
         foreign = settings.model_copy(update={"main_api_port": int(api.url.rpartition(":")[2])})
         assert "already in use" in (await machine_checks.main_server(http, foreign)).detail
+
+
+async def test_servers_of_this_data_folder_are_looked_for_where_they_run(settings: Settings, api: FakeApi) -> None:
+    api.has_health = True
+    silent = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+    async with create_http_session() as http:
+        with only_instance(settings.data_dir) as instance:
+            instance.remember([], main_url=api.url, tools_url=silent)
+            main = await machine_checks.main_server(http, settings)
+            tools = await machine_checks.tools_server(http, settings)
+        stopped = await machine_checks.main_server(http, settings)
+    assert (main.state, main.detail) == ("ok", f"answers at {api.url}, OK")
+    assert (tools.state, f"no answer at {silent}" in tools.detail) == ("broken", True)
+    assert (stopped.state, str(settings.main_api_port) in stopped.detail) == ("off", True)
 
 
 async def test_tools_elsewhere_that_do_not_answer_are_broken(settings: Settings) -> None:
