@@ -110,7 +110,7 @@ async def test_crash_loop_does_not_open_the_circuit(make_pool: MakePool) -> None
             await chat(pool, spec("test/a", "--crash-when-asked"))
         except (EngineStopped, EngineUnavailable) as error:
             outcomes.append(type(error))
-            breaker.failed("test/a")
+            breaker.failed("test/a", error)
     assert outcomes == [EngineStopped, EngineStopped, EngineUnavailable, EngineUnavailable]
 
 
