@@ -102,6 +102,7 @@ class Platform:
     http: aiohttp.ClientSession
     app: FastAPI
     recorder: UsageRecorder
+    background: frozenset[asyncio.Task[Any]]
     admin: str = ""
     person: str = ""
     stranger: str = ""
@@ -187,21 +188,21 @@ class Platform:
         running: set[str] = set()
         deadline = time.monotonic() + 2
         while time.monotonic() < deadline:
-            running = {name for task in asyncio.all_tasks() if (name := _request_task(task))}
+            tasks = asyncio.all_tasks() - self.background
+            running = {name for task in tasks if (name := _name_if_ours(task))}
             if not running:
                 break
             await asyncio.sleep(0.02)
         return running
 
 
-def _request_task(task: asyncio.Task[Any]) -> str:
-    """Name a task if a request of the app made it: not the server's own, a background one's or a test's."""
+def _name_if_ours(task: asyncio.Task[Any]) -> str:
+    """Name a task if the app or a request of it runs in it: not the server's own, nor a test's."""
     coroutine = task.get_coro()
     name = getattr(coroutine, "__qualname__", "")
     file = getattr(getattr(coroutine, "cr_code", getattr(coroutine, "ag_code", None)), "co_filename", "")
     ours = file.startswith((str(ROOT / "main_api"), str(ROOT / "shared"))) or name.startswith("RequestResponseCycle")
-    background = name.startswith(("UsageRecorder", "lifespan", "LifespanOn"))
-    return "" if not ours or background else name
+    return name if ours else ""
 
 
 def chat_body(model: str, said: object = "Hello", **fields: Any) -> dict[str, Any]:
@@ -263,7 +264,8 @@ async def platform(data_dir: Path, **overrides: Any) -> AsyncIterator[Platform]:
         patience = aiohttp.ClientTimeout(total=20)  # a test that hangs is a test that fails
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=patience))
         usage = state["chat"]._parts.usage  # waiting for its timer would take a second each time
-        running = Platform(url, data_dir, upstream, tools, http, app, usage)
+        background = frozenset(asyncio.all_tasks())
+        running = Platform(url, data_dir, upstream, tools, http, app, usage, background)
         running.admin = await running.new_account("root", role="admin")
         running.person = await running.new_account("ada")
         running.stranger = await running.new_account("eve")
