@@ -35,10 +35,14 @@ class CollectedCall:
 
 @dataclass(slots=True)
 class CollectedChoice:
-    """One of the `n` answers. `logprobs` is OpenAI's object with its lists joined, None when none came."""
+    """One of the `n` answers. `logprobs` is OpenAI's object with its lists joined, None when none came.
+
+    `reasoned_in` is the step that the end of `reasoning` belongs to.
+    """
 
     text: str = ""
     reasoning: str = ""
+    reasoned_in: int = 0
     tool_calls: dict[int, CollectedCall] = field(default_factory=dict[int, CollectedCall])
     finish_reason: FinishReason | None = None
     logprobs: JsonObject | None = None
@@ -94,7 +98,7 @@ class Collected:
                 choice.text += event.text
                 choice.logprobs = _joined(choice.logprobs, event.logprobs)
             case ReasoningDelta():
-                self.choice(event.choice).reasoning += event.text
+                self._add_reasoning(event)
             case ToolCallDelta():
                 self._add_call_piece(event)
             case ChoiceFinished():
@@ -108,7 +112,6 @@ class Collected:
                 self.plan = event.steps
             case StepStarted():
                 self.steps = event.number
-                self._part_reasoning()
             case ToolCallStarted():
                 self.tool_runs.append(ToolRun(event.call_id, event.name, event.arguments, self.steps))
             case ToolCallFinished():
@@ -118,11 +121,13 @@ class Collected:
             case Notice():
                 self.notices.append(event)
 
-    def _part_reasoning(self) -> None:
+    def _add_reasoning(self, event: ReasoningDelta) -> None:
         """Keep the thoughts of a new step off those of the one before."""
-        for choice in self.choices.values():
-            if choice.reasoning and not choice.reasoning.endswith("\n"):
-                choice.reasoning += "\n"
+        choice = self.choice(event.choice)
+        if choice.reasoned_in != self.steps and choice.reasoning and not choice.reasoning.endswith("\n"):
+            choice.reasoning += "\n"
+        choice.reasoning += event.text
+        choice.reasoned_in = self.steps
 
     def _add_call_piece(self, event: ToolCallDelta) -> None:
         call = self.choice(event.choice).tool_calls.setdefault(event.index, CollectedCall())

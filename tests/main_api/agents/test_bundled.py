@@ -89,7 +89,7 @@ async def test_react_calculates(model, tools, request_, expression, said):
     collected = await answer(the_task)
     assert the_task.toolbox.calls == [("calculator", {"expression": expression})]
     assert (collected.text, collected.finish_reason) == (said, "stop")
-    assert collected.reasoning == "This is a calculation, so I use calculator.I can answer now."
+    assert collected.reasoning == "This is a calculation, so I use calculator.\nI can answer now."
 
 
 @pytest.mark.parametrize("tools", [BOTH, (PYTHON,)], ids=["both", "alone"])

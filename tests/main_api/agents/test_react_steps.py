@@ -42,7 +42,7 @@ async def test_steps_are_constrained_and_observations_go_back_as_the_user():
     toolbox = FakeToolbox("84")
     collected = await answer(task(asked, toolbox=toolbox))
     assert toolbox.calls == [("calculator", {"expression": "12 * 7"})]
-    assert (collected.text, collected.reasoning) == ("It is 84.", "Thinking.Done.")
+    assert (collected.text, collected.reasoning) == ("It is 84.", "Thinking.\nDone.")
     assert asked.asked[1][-2:] == [
         {"role": "assistant", "content": CALL},
         {"role": "user", "content": "Observation: 84"},
@@ -260,7 +260,7 @@ async def test_text_steps_are_read_and_stop_before_an_invented_observation():
     assert toolbox.calls == [("calculator", {"expression": "12 * 7"})]
     assert asked.options[0]["stop"] == ["\nObservation:"]
     assert asked.asked[1][-1] == {"role": "user", "content": "Observation: 84"}
-    assert (collected.text, collected.reasoning) == ("It is 84.\nReally.", "computedone")
+    assert (collected.text, collected.reasoning) == ("It is 84.\nReally.", "compute\ndone")
 
 
 async def test_a_plain_reply_in_text_mode_is_the_answer():
