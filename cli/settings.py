@@ -15,5 +15,5 @@ def read_settings(**flags: object) -> Settings:
 
 
 def quiet_logs() -> None:
-    """Show errors only: a command says in its own words what it did."""
-    configure_logging(service="cli", level="error")
+    """Show no logs: a command says in its own words what it did, and an error is one sentence."""
+    configure_logging(service="cli", level="critical")

@@ -41,7 +41,7 @@ class Patience:
 
     start_s: float = 60.0
     stop_s: float = 30.0
-    backoff_s: Sequence[float] = field(default=(0.5, 1, 2, 4, 8, 15, 30))
+    backoff_s: Sequence[float] = field(default=(0.1, 1, 2, 4, 8, 15, 30))
     steady_s: float = 60.0
     """A server that was healthy this long has recovered: its next restart is quick again."""
     lives: int = 5
@@ -157,8 +157,8 @@ class Supervisor:
             runs.append(server.healthy_s)
             if spec.essential and len(runs) == runs.maxlen and sum(runs) < self._patience.steady_s:
                 raise ServerFailed(
-                    f"The {spec.name} stopped {len(runs)} times soon after its start, the last time with "
-                    f"{_ending(status)}; it is not started again. Its last words, from {spec.log}:\n"
+                    f"The {spec.name} stopped {len(runs)} times soon after its start (the last time: "
+                    f"{_ending(status)}) and is not started again. Its last words, from {spec.log}:\n"
                     f"{server.last_words()}"
                 )
             failures = 0 if server.healthy_s > self._patience.steady_s else failures

@@ -55,6 +55,17 @@ class Serve:
                 return line
         raise AssertionError(f"ended without {wanted!r}:\n{self.said}")
 
+    def post(self, path: str, body: dict[str, Any], token: str = "") -> Any:
+        return self.ask(path, body=body, token=token)
+
+    def ask(self, path: str, *, token: str, body: dict[str, Any] | None = None) -> Any:
+        url = re.search(r"main API +(http\S+)", self.said)
+        assert url, self.said
+        headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(url[1] + path, data, headers), timeout=60) as answer:
+            return json.load(answer)
+
     def health(self, name: str) -> Any:
         url = re.search(rf"{name} +(http\S+)", self.said)
         assert url, self.said
@@ -101,12 +112,20 @@ def test_both_servers_answer_know_each_other_and_stop_without_a_trace(running: S
 
 
 @pytest.mark.slow
-def test_a_killed_main_api_comes_back_at_the_same_address(running: Serve) -> None:
-    main_api = next(child for child in running.family if "main_api" in child.cmdline())
-    main_api.kill()
-    running.until("The main API stopped (ended by SIGKILL). Starting it again in 0.5 s.")
+def test_a_killed_main_api_comes_back_with_its_accounts_and_conversations(running: Serve, tmp_path: Path) -> None:
+    password = "correct horse 1"
+    create = [sys.executable, "-m", "cli", "user", "create", "ada", "--role", "user", "--password-stdin"]
+    environment = {**os.environ, "DATA_DIR": str(tmp_path)}
+    subprocess.run(create, cwd=ROOT, env=environment, input=password, text=True, check=True)
+    token = running.post("/api/auth/login", {"username": "ada", "password": password})["access_token"]
+    question = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}], "store": True, "max_tokens": 8}
+    session = running.post("/v1/chat/completions", question, token)["session_id"]
+
+    next(child for child in running.family if "main_api" in child.cmdline()).kill()
+    running.until("The main API stopped (ended by SIGKILL). Starting it again in 0.1 s.")
     running.until("main API   http")
-    assert running.health("main API")["status"] in {"OK", "degraded"}
+    history = running.ask(f"/api/chat/history/{session}", token=token)
+    assert [message["role"] for message in history["messages"]] == ["user", "assistant"]
     assert running.stop() == 0
 
 

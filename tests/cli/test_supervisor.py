@@ -178,7 +178,7 @@ def test_a_main_server_that_dies_again_and_again_ends_everything(start: Callable
             ask(run.main_port, "/die")
         if run.until_any("healthy", "failed")["what"] == "failed":
             break
-    assert "The main stopped 5 times soon after its start, the last time with exit status 3" in run.said[-1]["sentence"]
+    assert "The main stopped 5 times soon after its start (the last time: exit status 3)" in run.said[-1]["sentence"]
     assert "the fake dies" in run.said[-1]["sentence"]
     assert sum(entry["what"] == "trouble" for entry in run.said) == 4
     assert run.process.wait(GONE_WITHIN_S) == 1

@@ -1,7 +1,10 @@
 """`twinport user` on a real database."""
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cli.accounts import Accounts
 from cli.app import app
+from cli.ports import free_port
 from config import load_settings
 from main_api.auth.accounts import InvalidCredentials
 from main_api.auth.service import AuthOptions, AuthService
@@ -17,6 +21,7 @@ from main_api.db import Database
 from shared.errors import TwinportError
 from tests.cli.pseudo_terminal import Terminal
 
+ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse 1"
 User = Callable[..., Result]
 
@@ -118,3 +123,28 @@ def test_an_error_of_the_tree_is_one_line(user: User, tmp_path: Path) -> None:
     terminal = Terminal("user", "delete", "nobody", DATA_DIR=str(tmp_path))
     assert terminal.until("\n") == "error: There is no user 'nobody'.\r\n"
     assert terminal.leave() == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "expected"),
+    [
+        ("nonsense", 2, "error: DATABASE_URL: "),
+        (
+            f"postgresql://ada:secret@127.0.0.1:{free_port('127.0.0.1')}/none",
+            1,
+            "error: The database cannot be reached",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_line(tmp_path: Path, url: str, status: int, expected: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "cli", "user", "list"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr.count("\n"), ended.stdout) == (status, 1, "")
+    assert ended.stderr.startswith(expected)
+    assert "secret" not in ended.stderr
