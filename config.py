@@ -25,6 +25,15 @@ _DATABASE_DRIVERS = {
 }
 
 
+def _is_database_url(value: str) -> bool:
+    scheme, separator, _ = value.partition("://")
+    try:
+        _ = urlsplit(value).port  # raises for one that is no number
+    except ValueError:
+        return False
+    return bool(separator) and scheme in _DATABASE_DRIVERS
+
+
 def _checked_http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -191,8 +200,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
-        if value is not None and (value.partition("://")[0] not in _DATABASE_DRIVERS or "://" not in value):
-            raise ValueError("write it as postgresql://user:password@host/name, or sqlite:////path/to/file")
+        if value is not None and not _is_database_url(value):
+            raise ValueError("write it as postgresql://user:password@host:5432/name, or sqlite:////path/to/file")
         return value
 
     @field_validator("redis_url")

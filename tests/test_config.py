@@ -12,6 +12,7 @@ from config import SettingsError, load_settings
         ("llm_backend", "foo", "'ollama'"),
         ("database_url", "mysql://x", "postgresql://"),
         ("database_url", "nonsense", "postgresql://"),
+        ("database_url", "postgresql://u:p@h:notaport/x", "5432"),
         ("redis_url", "foo", "redis://"),
         ("trusted_proxies", "abc", "10.0.0.1"),
         ("prompts_dir", "/nonexistent", "no folder"),
