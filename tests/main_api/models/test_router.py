@@ -62,7 +62,7 @@ async def server(ollama: FakeBackend, prompt_log: PromptLog) -> AsyncGenerator[R
     app.include_router(models_router)
     app.add_exception_handler(TwinportError, _render)
     app.dependency_overrides[authenticate_request] = _authenticate
-    async with Running.serve(uvicorn.Config(app, log_level="warning")) as running:
+    async with Running.serve(uvicorn.Config(app, log_config=None)) as running:
         yield running
     await models.aclose()
 
