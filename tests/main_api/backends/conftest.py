@@ -102,7 +102,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 def backend(upstream: Upstream, session: aiohttp.ClientSession) -> OpenAICompatibleBackend:
-    options = OpenAICompatibleOptions(silence_timeout_s=0.3, connect_timeout_s=1.0)
+    options = OpenAICompatibleOptions(silence_timeout_s=2.0, connect_timeout_s=5.0)
     return OpenAICompatibleBackend(
         name="acme", base_url=upstream.base_url, api_key="configured-key", session=session, options=options
     )

@@ -43,12 +43,12 @@ async def server() -> AsyncGenerator[CloudServer]:
 
 @pytest.fixture
 def claude(server: CloudServer) -> LitellmBackend:
-    return LitellmBackend(name="anthropic", api_key=KEY, api_base=server.url, silence_timeout_s=1.0)
+    return LitellmBackend(name="anthropic", api_key=KEY, api_base=server.url, silence_timeout_s=2.0)
 
 
 @pytest.fixture
 def google(server: CloudServer) -> LitellmBackend:
-    return LitellmBackend(name="google", api_key=KEY, api_base=server.url, silence_timeout_s=1.0)
+    return LitellmBackend(name="google", api_key=KEY, api_base=server.url, silence_timeout_s=2.0)
 
 
 def turn(model: str = "claude-haiku-4-5", messages: Any = HELLO, **options: Any) -> ModelRequest:
