@@ -113,8 +113,11 @@ class Supervisor:
                 for spec in self._specs:
                     tasks.create_task(self._watch(spec, http))
                 tasks.create_task(self._trim_logs())
-        except* ServerFailed as group:
-            raise group.exceptions[0] from None
+        except ExceptionGroup as group:  # not `except*`: what that raises, Python wraps in a group until 3.11.4
+            failed, others = group.split(ServerFailed)
+            if failed is None or others is not None:
+                raise
+            raise failed.exceptions[0] from None
 
     async def _launch(self, spec: ServerSpec) -> None:
         self._running[spec.name] = await ServerProcess.start(spec)
