@@ -99,7 +99,8 @@ class EventStreamResponse(Response):
         except TwinportError as error:
             await self._write(send, self._render_failure(error))
         except asyncio.CancelledError:  # the caller left, and nobody reads this, or the server stops: all is said
-            await self._write(send, self._render_failure(ServerStops()), timeout_s=1)
+            last_words = self._write(send, self._render_failure(ServerStops()), timeout_s=1)
+            await asyncio.create_task(last_words)  # before 3.11.4 timeouts fail in a task that was cancelled itself
         except Exception as error:  # noqa: BLE001 - the end of a stream: the headers are out, nobody else can say it
             _log.exception("stream failed", error=type(error).__name__)
             await self._write(send, self._render_failure(TwinportError("The server failed while answering.")))
