@@ -114,7 +114,7 @@ class EventStreamResponse(Response):
         }
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
-        self._started = True
+        self._started, self._last_write = True, asyncio.get_running_loop().time()
 
     async def _write(self, send: Send, frame: bytes, *, more: bool = True, timeout_s: float | None = None) -> None:
         """Send a frame. Raises `ClientDisconnected` if nobody takes it."""
