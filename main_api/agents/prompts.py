@@ -19,8 +19,16 @@ AGENT_PROMPTS: Mapping[str, frozenset[str]] = {
     "agents/react_text": frozenset({"tools"}),
     "agents/final_answer": frozenset({"reason"}),
     "agents/title": frozenset(),
+    "small/plan": frozenset({"tools"}),
+    "small/router": frozenset(),
+    "small/synthesis": frozenset(),
+    "small/extract": frozenset(),
+    "small/summary": frozenset(),
+    "small/question": frozenset(),
+    "small/slide": frozenset(),
 }
-"""The prompts of this slice and the variables that each must use."""
+"""The prompts of this slice and the variables that each must use. Those below `small/` are for models that can copy and
+choose but hardly invent, like the bundled one: code counts slides, questions and citations, the model fills in one."""
 
 
 class PromptError(Exception):
