@@ -1,13 +1,29 @@
-"""Invented facts in natural sentences, each with the questions that it answers."""
+"""Invented facts in natural sentences, each with the questions that it answers.
 
+`fact` draws one, `distractor` a sentence that does not answer it but looks as if it might. The templates are the files
+below `phrases/facts/` (see `fact_templates.py`).
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
+
+from main_api.bundled_model.corpus.fact_templates import Template, templates
+from main_api.bundled_model.corpus.phrases import phrases
+from main_api.bundled_model.corpus.values import value
+from main_api.bundled_model.corpus.words import Words
+
+_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`sentence` ends with its full stop. `question` is a direct question without its mark, `noun` what is asked for as
-    a noun phrase ("the opening year of Harrow Bridge"), `subject` the thing that it is about, `attribute` what is
-    said of it. `field` tells facts of the world from facts of an organisation's documents."""
+    """`sentence` ends with its full stop. `question` is a direct question without its mark, which begins with a capital
+    and a question word (so it may be written small), `noun` what is asked for as a noun phrase ("the opening year of
+    Harrow Bridge"), `subject` the thing that it is about, `attribute` what is said of it. `field` tells facts of the
+    `world` from facts of an `organisation`'s documents, `topic` is narrower. `template` and `slots` are for
+    `distractor`."""
 
     sentence: str
     question: str
@@ -15,3 +31,134 @@ class Fact:
     subject: str
     attribute: str
     field: str
+    topic: str = ""
+    template: str = ""
+    slots: tuple[tuple[str, str], ...] = ()
+
+
+def fact(rng: Random, words: Words, field: str | None = None) -> Fact:
+    """Return a fact of `field`: "world", "organisation" or a topic of either ("geography", "leave"); None for any."""
+    return _said(rng, words, rng.choice(_templates_of(field or rng.choice(("world", "organisation")))), {})
+
+
+def about(rng: Random, words: Words, fact: Fact) -> Fact | None:
+    """Return another fact about the same subject; None if there is no other attribute of it."""
+    template = _by_key().get(fact.template)
+    others = [other for other in _group(template) if other.key != fact.template] if template else []
+    if not others:
+        return None
+    slots = dict(fact.slots)
+    return _said(rng, words, rng.choice(others), {name: slots[name] for name in ("x", *others[0].of_subject)})
+
+
+def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
+    """Return a fact that says the same of something else, whose name may share words; None if nothing else has it."""
+    template = _by_key().get(fact.template)
+    if template is None or not template.asked:
+        return None
+    slots = dict(fact.slots)
+    for _ in range(_TRIES):
+        kept: dict[str, str] = {}
+        if len(template.asked) > 1 and rng.random() < 0.5:
+            name = rng.choice([name for name in template.asked if name not in template.of_subject])
+            kept = {other: slots[other] for other in template.asked if other != name}
+            if "x" in kept:
+                kept |= {other: slots[other] for other in template.of_subject}
+        elif "x" in template.asked and rng.random() < 0.4:
+            kept = {**{other: slots[other] for other in template.of_subject}, "x": _akin(rng, words, slots["x"])}
+        other = _said(rng, words, template, kept)
+        drawn = dict(other.slots)
+        if any(drawn[name].lower() != slots[name].lower() for name in template.asked):
+            return other
+    return None
+
+
+def distractor(rng: Random, words: Words, fact: Fact) -> str:
+    """Return a sentence that does not answer `fact.question`: the same subject, the same attribute, the same field,
+    or no relation at all."""
+    kind = rng.random()
+    other: Fact | None = None
+    if kind < 0.3:
+        other = about(rng, words, fact)
+    elif kind < 0.65:
+        other = same_attribute(rng, words, fact)
+    elif kind < 0.85:
+        other = unrelated(rng, words, fact)
+    return filler(rng, words) if other is None else other.sentence
+
+
+def unrelated(rng: Random, words: Words, fact: Fact) -> Fact:
+    """Return a fact that cannot answer `fact.question`, though it may be of the same field."""
+    template = _by_key().get(fact.template)
+    if template is not None and template.asked:
+        choices = [other for other in _templates_of(fact.topic) if other.group != template.group]
+        if choices and rng.random() < 0.6:
+            return _said(rng, words, rng.choice(choices), {})
+    side = "organisation" if fact.field == "world" else "world"
+    return _said(rng, words, rng.choice(_templates_of(side)), {})
+
+
+def filler(rng: Random, words: Words) -> str:
+    """Return a sentence that says nothing which could be asked for."""
+    book = phrases("facts/filler")
+    sentence = book.say(rng, "sentence", thing=words.rare(rng), name=words.name(rng), common=words.common(rng))
+    return sentence[0].upper() + sentence[1:]
+
+
+def _said(rng: Random, words: Words, template: Template, given: Mapping[str, str]) -> Fact:
+    """Fill a template in; `given` are slots that are settled already."""
+    slots = dict(given)
+    for name in (*template.of_subject, *template.slots):
+        if name not in slots:
+            slots[name] = value(rng, words, name)
+    if "x" not in slots:
+        slots["x"] = template.book.say(rng, template.subject, **slots)
+    sentence, question, noun = (template.book.say(rng, section, **slots) for section in template.sections)
+    return Fact(
+        sentence=sentence[0].upper() + sentence[1:],
+        question=question[0].upper() + question[1:],
+        noun=noun,
+        subject=slots["x"],
+        attribute=template.book.say(rng, template.attribute, **slots),
+        field=template.side,
+        topic=template.topic,
+        template=template.key,
+        slots=tuple(slots.items()),
+    )
+
+
+def _akin(rng: Random, words: Words, subject: str) -> str:
+    """Return another name that shares words with `subject`: one of its words is another, or one is added."""
+    parts = subject.split(" ")
+    names = [index for index, part in enumerate(parts) if part[:1].isupper()]
+    if not names:
+        return f"{subject} of {words.name(rng)}"
+    at = rng.choice(names)
+    if len(names) == 1:
+        return " ".join((*parts[: at + 1], words.rare(rng).capitalize(), *parts[at + 1 :]))
+    return " ".join((*parts[:at], words.rare(rng).capitalize(), *parts[at + 1 :]))
+
+
+@functools.cache
+def _templates_of(field: str) -> Sequence[Template]:
+    found = [template for template in templates() if field in (template.side, template.topic)]
+    if not found:
+        raise ValueError(f"There are no facts of {field!r}.")
+    return found
+
+
+@functools.cache
+def _by_key() -> Mapping[str, Template]:
+    return {template.key: template for template in templates()}
+
+
+@functools.cache
+def _groups() -> Mapping[str, Sequence[Template]]:
+    groups: dict[str, list[Template]] = {}
+    for template in templates():
+        groups.setdefault(template.group, []).append(template)
+    return groups
+
+
+def _group(template: Template) -> Sequence[Template]:
+    return _groups()[template.group]

@@ -2,7 +2,7 @@
 
 A file has sections (`[name]` on a line of its own) of one phrase a line; lines that begin with `#` are remarks.
 In a phrase `(a|b|)` is a choice, which may be empty and may be nested, and `{name}` is a slot. A backslash before one
-of `( ) | { } \\` means the character itself.
+of `( ) | { } \\` means the character itself, `\\n` a new line.
 """
 
 import functools
@@ -126,10 +126,7 @@ class _Parser:
         self._at = 0
 
     def parsed(self) -> _Sequence:
-        sequence = self._sequence(ends="")
-        if self._at < len(self._line):
-            raise PhraseError(f"{self._place}: `{self._line[self._at]}` without its opening bracket.")
-        return sequence
+        return self._sequence(ends="")
 
     def _sequence(self, ends: str) -> _Sequence:
         parts: list[str | _Slot | _Choice] = []
@@ -138,11 +135,10 @@ class _Parser:
             character = self._line[self._at]
             if character in ends:
                 break
-            if character in ")|}" and not ends:
-                break
             self._at += 1
             if character == "\\":
-                text += self._line[self._at : self._at + 1]
+                escaped = self._line[self._at : self._at + 1]
+                text += "\n" if escaped == "n" else escaped
                 self._at += 1
             elif character in "({":
                 if text:

@@ -1,0 +1,206 @@
+# ruff: noqa: S311
+"""Requests for tools that are not the standing ones: known domains, and tools made up on the fly.
+
+A made-up tool ("lookup_zorbit: Look up the status of a zorbit by its code.") can only be chosen by what its
+description says, which is what a model must learn to use tools that it has never seen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from main_api.bundled_model.corpus.ask import Ask, Result, Tool
+from main_api.bundled_model.corpus.phrases import Piece, phrases
+from main_api.bundled_model.corpus.special_book import Argument, Spec, generic, standing
+from main_api.bundled_model.corpus.special_values import fills, is_free_text, value
+from main_api.bundled_model.corpus.words import Words
+
+_GENERIC = 0.36
+_ARTICLE_VOWELS = tuple("aeiou")
+
+
+@dataclass(frozen=True, slots=True)
+class _SpecialAsk(Ask):
+    """Remembers where it comes from, for its result and for the tools that may stand beside its own."""
+
+    spec: Spec | None = None
+    noun: str = ""
+    filled: tuple[tuple[str, str], ...] = ()
+
+
+def tool(rng: Random) -> Tool:
+    """Return a tool at random, under one of its names."""
+    if rng.random() < _GENERIC:
+        return _made_up(rng, _listed_nouns(rng))
+    return _rendered(rng, rng.choice(standing()), {})[0]
+
+
+def ask(rng: Random, words: Words) -> Ask:
+    """Return a request for a special tool, which its `tool` is."""
+    if rng.random() < _GENERIC:
+        spec = rng.choice(generic())
+        nouns = _nouns(rng, words)
+    else:
+        spec = rng.choice(standing())
+        nouns = {}
+    offered, arguments = _rendered(rng, spec, nouns)
+    filled = _filled(rng, words, spec)
+    slots = {**nouns, **filled}
+    clause = spec.phrases.pieces(rng, "clause", **slots)
+    return _SpecialAsk(
+        kind="special",
+        request=_request(rng, spec, slots, clause),
+        clause=clause,
+        values=tuple(filled[argument.slot] for argument in arguments),
+        subject=max(filled.values(), key=len),
+        tool=offered,
+        spec=spec,
+        noun=nouns.get("noun", ""),
+        filled=tuple(slots.items()),
+    )
+
+
+def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
+    """Return one line that the tool might answer."""
+    extra = fills(rng, words)
+    if isinstance(ask, _SpecialAsk) and ask.spec and "observation" in ask.spec.phrases.sections and rng.random() < 0.7:
+        observation = ask.spec.phrases.say(rng, "observation", **{**extra, **dict(ask.filled)})
+    else:
+        observation = phrases("special_observations").say(rng, "any", **{**extra, "value": rng.choice(ask.values)})
+    return Result(observation, f"The tool {tool.name} says: {observation}")
+
+
+def distractors(rng: Random, words: Words, ask: Ask, count: int) -> list[Tool]:
+    """Return other tools with names of their own, none of the domain of `ask` nor of one that is much like it."""
+    own = ask.spec if isinstance(ask, _SpecialAsk) else None
+    noun = ask.noun if isinstance(ask, _SpecialAsk) else ""
+    found: list[Tool] = []
+    names = [ask.tool.name.lower()] if ask.tool else []
+    domains = [noun]
+    while len(found) < count:
+        domain, other = _distractor(rng, words, own)
+        if domain in domains or other.name.lower() in names:
+            continue
+        domains.append(domain)
+        names.append(other.name.lower())
+        found.append(other)
+    return found
+
+
+def _distractor(rng: Random, words: Words, own: Spec | None) -> tuple[str, Tool]:
+    if rng.random() < (0.6 if own and own.generic else _GENERIC):
+        nouns = _nouns(rng, words)
+        spec = own if own and own.generic and rng.random() < 0.3 else rng.choice(generic())
+        return nouns["noun"], _rendered(rng, spec, nouns)[0]
+    while True:
+        spec = rng.choice(standing())
+        if not own or (spec.domain != own.domain and spec.domain not in own.near and own.domain not in spec.near):
+            return spec.domain, _rendered(rng, spec, {})[0]
+
+
+def _made_up(rng: Random, nouns: Mapping[str, str]) -> Tool:
+    return _rendered(rng, rng.choice(generic()), nouns)[0]
+
+
+def _rendered(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> tuple[Tool, Sequence[Argument]]:
+    """Return the tool under one of its names, and its arguments in the order that it has them."""
+    snake = spec.phrases.say(rng, "name", **nouns).replace(" ", "_").replace("-", "_").lower()
+    style = rng.choices(("snake", "camel", "pascal", "kebab", "dotted"), (56, 18, 5, 10, 11))[0]
+    arguments = list(spec.arguments)
+    if len(arguments) > 1 and rng.random() < 0.15:
+        rng.shuffle(arguments)
+    names = tuple(_styled(rng.choice(argument.names), "camel" if style == "camel" else "snake") for argument in arguments)
+    return Tool(_styled(snake, style), names, _described(rng, spec, nouns)), arguments
+
+
+def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:
+    about = spec.phrases.say(rng, "about", **nouns)
+    roll = rng.random()
+    if roll < 0.12:
+        frame = rng.choice(("Use this to {}", "Use this tool to {}", "Lets you {}", "A tool to {}", "Useful to {}", "Can {}"))
+        about = frame.format(about[0].lower() + about[1:])
+    return about.rstrip(".") if rng.random() < 0.08 else about
+
+
+def _styled(snake: str, style: str) -> str:
+    parts = snake.split("_")
+    match style:
+        case "camel":
+            return parts[0] + "".join(part.capitalize() for part in parts[1:])
+        case "pascal":
+            return "".join(part.capitalize() for part in parts)
+        case "kebab":
+            return "-".join(parts)
+        case "dotted" if len(parts) > 1:
+            return f"{'_'.join(parts[1:])}.{parts[0]}"
+        case _:
+            return snake
+
+
+def _filled(rng: Random, words: Words, spec: Spec) -> dict[str, str]:
+    filled: dict[str, str] = {}
+    for argument in spec.arguments:
+        chosen = value(rng, words, argument.kind)
+        while chosen in filled.values():
+            chosen = value(rng, words, argument.kind)
+        filled[argument.slot] = chosen
+    return filled
+
+
+def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence[Piece]) -> Sequence[Piece]:
+    """Return a whole message: a request of the file, or the clause as a sentence; seldom with a sentence around it."""
+    if rng.random() < 0.3:
+        request = _sentence(rng, clause)
+    else:
+        request = spec.phrases.pieces(rng, "request", **slots)
+    roll = rng.random()
+    if roll < 0.05 and not request[0].slot:
+        return [Piece(phrases("special_observations").say(rng, "before") + " "), *request]
+    free = any(is_free_text(argument.kind) for argument in spec.arguments)
+    if roll > 0.95 and not free and not request[-1].slot and request[-1].text[-1] in ".?!":
+        return [*request, Piece(" " + phrases("special_observations").say(rng, "after"))]
+    return request
+
+
+def _sentence(rng: Random, clause: Sequence[Piece]) -> Sequence[Piece]:
+    first = clause[0]
+    if not first.slot:
+        first = Piece(first.text[0].upper() + first.text[1:])
+    end = rng.choices((".", "", "!"), (6, 4, 1))[0]
+    return [first, *clause[1:], *([Piece(end)] if end else [])]
+
+
+def _nouns(rng: Random, words: Words) -> dict[str, str]:
+    """Return the words that a made-up tool is about: listed, rare or invented ones."""
+    listed = _listed_nouns(rng)
+    maker = rng.choices((None, words.rare, words.invented), (45, 25, 30))[0]
+    if maker:
+        listed |= _forms("noun", maker(rng))
+    if rng.random() < 0.3:
+        listed |= _forms("thing", rng.choice((words.rare, words.invented))(rng))
+    if rng.random() < 0.2:
+        listed["attribute"] = words.rare(rng)
+    return listed
+
+
+def _listed_nouns(rng: Random) -> dict[str, str]:
+    book = phrases("special_nouns")
+    noun = book.say(rng, "noun")
+    thing = book.say(rng, "noun")
+    while thing == noun:
+        thing = book.say(rng, "noun")
+    attribute, verb = book.say(rng, "attribute"), book.say(rng, "verb")
+    return {**_forms("noun", noun), **_forms("thing", thing), "attribute": attribute, "verb": verb}
+
+
+def _forms(slot: str, noun: str) -> dict[str, str]:
+    article = "an" if noun.startswith(_ARTICLE_VOWELS) else "a"
+    return {slot: noun, f"a_{slot}": f"{article} {noun}", f"{slot}s": _plural(noun)}
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in _ARTICLE_VOWELS:
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"

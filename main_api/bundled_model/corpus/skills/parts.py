@@ -1,0 +1,85 @@
+# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
+"""Requests with several parts: how they are joined, and which part uses the result of an earlier one."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from types import ModuleType
+
+from main_api.bundled_model.corpus.ask import Ask, KindName
+from main_api.bundled_model.corpus.phrases import phrases
+from main_api.bundled_model.corpus.wording import message
+from main_api.bundled_model.corpus.words import Words
+
+_SECTIONS = {2: "two", 3: "three", 4: "four", 5: "five"}
+_SLOTS = "abcde"
+_DEPENDENT: tuple[KindName, ...] = ("slides", "calculation", "code", "web", "documents")
+_STANDING: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides")
+_NUMBERS = ("3", "5", "8", "10", "12", "4", "6", "7", "15", "20")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a request: its own words, and the numbers (from 1) of the parts whose results it uses."""
+
+    text: str
+    kind: KindName
+    needs: tuple[int, ...]
+    ask: Ask | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A whole request and its parts in order."""
+
+    text: str
+    parts: Sequence[Part]
+
+
+def kind_module(name: KindName) -> ModuleType:
+    """Return the module of `kinds/` that makes requests of this kind."""
+    return importlib.import_module(f"main_api.bundled_model.corpus.kinds.{name}")
+
+
+def some_ask(rng: Random, words: Words, *, kinds: Sequence[KindName] = (*_STANDING, "special")) -> Ask:
+    """Return a request of a random kind that can be said as a clause."""
+    module = kind_module(rng.choice(kinds))
+    while True:
+        ask: Ask = module.ask(rng, words)
+        if ask.clause:
+            return ask
+
+
+def joined(rng: Random, asks: Sequence[Ask]) -> str:
+    """Return one message that asks for all of `asks`, in order. Each must have a clause."""
+    return _together(rng, [message(rng, ask.clause) for ask in asks])
+
+
+def parts(rng: Random, words: Words, count: int, *, special: bool = True, dependent: float = 0.45) -> Parts:
+    """Return a request of `count` parts; with the probability `dependent` a later part builds on earlier ones."""
+    kinds: Sequence[KindName] = (*_STANDING, "special") if special and rng.random() < 0.4 else _STANDING
+    found: list[Part] = []
+    for number in range(1, count + 1):
+        if number > 1 and rng.random() < dependent:
+            kind = rng.choices(_DEPENDENT, (5, 3, 2, 2, 2))[0]
+            text = phrases("parts").say(rng, f"dependent {kind}", n=rng.choice(_NUMBERS))
+            both = number > 2 and any(word in text for word in ("both", "two", "results", "findings", "everything"))
+            found.append(Part(text, kind, (number - 2, number - 1) if both else (number - 1,), None))
+        else:
+            ask = some_ask(rng, words, kinds=kinds)
+            found.append(Part(message(rng, ask.clause), ask.kind, (), ask))
+    return Parts(_together(rng, [part.text for part in found]), found)
+
+
+def _together(rng: Random, clauses: Sequence[str]) -> str:
+    if len(clauses) == 1:
+        return clauses[0]
+    slots: dict[str, str] = {}
+    for slot, clause in zip(_SLOTS, clauses, strict=False):
+        slots[slot] = clause
+        slots[slot.upper()] = clause[:1].upper() + clause[1:]
+    book = phrases("parts")
+    text = book.say(rng, _SECTIONS[len(clauses)], **slots)
+    text = text[:1].upper() + text[1:] if rng.random() < 0.75 else text
+    return text if rng.random() < 0.35 else text.rstrip(".") + book.say(rng, "end")
