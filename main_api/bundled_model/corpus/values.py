@@ -4,16 +4,14 @@ A slot is named after its value (`{year}`, `{person}`); digits at the end tell t
 What is not made by a function here is a section of `phrases/facts/values.txt`.
 """
 
+from calendar import month_name
 from collections.abc import Callable, Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.phrases import phrases
 from main_api.bundled_model.corpus.words import Words
 
-_MONTHS = """January February March April May June July August September October November
-    December""".split()
-_NUMBERS = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty thirty forty fifty sixty ninety""".split()
+_MONTHS = month_name[1:]
 
 
 def value(rng: Random, words: Words, slot: str) -> str:
@@ -24,12 +22,11 @@ def value(rng: Random, words: Words, slot: str) -> str:
 
 
 def _small(rng: Random, _: Words) -> str:
-    return rng.choice(_NUMBERS) if rng.random() < 0.4 else str(rng.randint(2, 60))
+    return phrases("facts/values").say(rng, "number") if rng.random() < 0.4 else str(rng.randint(2, 60))
 
 
 def _few(rng: Random, _: Words) -> str:
-    number = rng.randint(2, 12)
-    return _NUMBERS[number - 2] if rng.random() < 0.5 else str(number)
+    return phrases("facts/values").say(rng, "small number") if rng.random() < 0.5 else str(rng.randint(2, 12))
 
 
 def _count(rng: Random, _: Words) -> str:
