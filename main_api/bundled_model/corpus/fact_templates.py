@@ -1,3 +1,4 @@
+# ruff: noqa: S311
 """The templates of facts, read from `phrases/facts/world/*.txt` and `phrases/facts/organisation/*.txt`.
 
 A file is a topic. In it `[{name} (Bridge|Tunnel)]` begins the things that share a subject, whose name is that phrase;
@@ -12,27 +13,33 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from main_api.bundled_model.corpus.phrases import PhraseError, Phrases
 
 _FOLDER = Path(__file__).with_name("phrases") / "facts"
+_DRAWS = 40
 _SLOT = re.compile(r"\{(\w+)\}")
+
+
+Lines = tuple[tuple[str, ...], ...]
+"""Phrases, each as the texts that its choices make; the slots still stand in them, as in a format string."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A fact without its words. `sections` are those of `book` with its sentences, questions and nouns; `subject` and
-    `attribute` are sections too. `slots` are to be filled, those `of_subject` first; `asked` are those that the
+    """A fact without its words. `slots` are to be filled, those `of_subject` first; `asked` are those that the
     questions hold. `group` is shared by the facts about one subject."""
 
     side: str
     topic: str
     group: str
     key: str
-    book: Phrases
-    subject: str
     attribute: str
-    sections: tuple[str, str, str]
+    subject: Lines
+    sentences: Lines
+    questions: Lines
+    nouns: Lines
     of_subject: tuple[str, ...]
     slots: tuple[str, ...]
     asked: tuple[str, ...]
@@ -49,9 +56,16 @@ def templates() -> Sequence[Template]:
     ]
 
 
+@dataclass(slots=True)
+class _Draft:
+    subject: str
+    attribute: str
+    lines: dict[str, list[str]]
+
+
 def read(side: str, topic: str, text: str) -> list[Template]:
     """Read one file. Raises `PhraseError`."""
-    facts: list[tuple[str, str, list[str], list[str], list[str]]] = []
+    drafts: list[_Draft] = []
     subject = ""
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
@@ -61,40 +75,54 @@ def read(side: str, topic: str, text: str) -> list[Template]:
         if mark == "[":
             subject = rest.removesuffix("]")
         elif mark == "=":
-            facts.append((subject, rest, [], [], []))
-        elif not facts or facts[-1][0] != subject:
+            drafts.append(_Draft(subject, rest, {"": [], "?": [], "~": []}))
+        elif not drafts or drafts[-1].subject != subject:
             raise PhraseError(f"{topic}, line {number}: a phrase before the first fact.")
         else:
-            facts[-1][{"?": 3, "~": 4}.get(mark, 2)].append(rest if mark in "?~" else line)  # type: ignore[arg-type]
-    return [_template(side, topic, index, fact) for index, fact in enumerate(facts)]
+            kind = mark if mark in "?~" else ""
+            drafts[-1].lines[kind].append(rest if kind else line)
+    return [_template(side, topic, index, draft) for index, draft in enumerate(drafts)]
 
 
-def _template(side: str, topic: str, index: int, fact: tuple[str, str, list[str], list[str], list[str]]) -> Template:
-    subject, attribute, sentences, questions, nouns = fact
-    place = f"{side}/{topic}, {attribute}"
-    asked = _slots(questions[:1])
+def _template(side: str, topic: str, index: int, draft: _Draft) -> Template:
+    sentences, questions, nouns = draft.lines.values()
+    place = f"{side}/{topic}, {draft.attribute}"
     if not (sentences and questions and nouns):
         raise PhraseError(f"{place}: no sentence, no question or no noun.")
-    for line in (*questions, *nouns):
-        if set(_slots([line])) != set(asked):
-            raise PhraseError(f"{place}: `{line}` does not hold the slots of the first question.")
-    sections = {"x": [subject], "a": [attribute], "s": sentences, "q": questions, "n": nouns}
-    book = Phrases(place, "\n".join(f"[{name}]\n" + "\n".join(lines) for name, lines in sections.items()))
-    of_subject = _slots([subject])
+    asked = _slots(questions[:1])
+    of_subject = _slots([draft.subject])
+    made = {kind: _flat(lines, place) for kind, lines in draft.lines.items()}
+    for text in (text for kind in "?~" for texts in made[kind] for text in texts):
+        held = set(_slots([text]))
+        if held | {"x"} != {*asked, "x"} or (of_subject and "x" not in held):
+            raise PhraseError(f"{place}: `{text}` does not hold the slots of the first question.")
     return Template(
         side=side,
         topic=topic,
-        group=f"{topic}/{subject}",
+        group=f"{topic}/{draft.subject}",
         key=f"{topic}/{index}",
-        book=book,
-        subject="x",
-        attribute="a",
-        sections=("s", "q", "n"),
+        attribute=draft.attribute,
+        subject=_flat([draft.subject], place),
+        sentences=made[""],
+        questions=made["?"],
+        nouns=made["~"],
         of_subject=of_subject,
-        slots=tuple(name for name in _slots((attribute, *sentences, *questions, *nouns)) if name != "x"),
+        slots=tuple(name for name in _slots((draft.attribute, *sentences, *questions, *nouns)) if name != "x"),
         asked=tuple(name for name in asked if name != "x" or of_subject),
     )
 
 
 def _slots(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for line in lines for name in _SLOT.findall(line)))
+
+
+def _flat(lines: Sequence[str], place: str) -> Lines:
+    return tuple(_texts(line, place) for line in lines)
+
+
+def _texts(line: str, place: str) -> tuple[str, ...]:
+    """Return what the choices of a phrase make of it: all there is or nearly so."""
+    book = Phrases(place, f"[line]\n{line}")
+    slots = {name: f"{{{name}}}" for name in _slots([line])}
+    rng = Random(0)
+    return tuple(dict.fromkeys(book.say(rng, "line", **slots) for _ in range(_DRAWS if "(" in line else 1)))

@@ -8,8 +8,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 
-from main_api.bundled_model.corpus.fact_templates import Template, templates
+from main_api.bundled_model.corpus.fact_templates import Lines, Template, templates
 from main_api.bundled_model.corpus.phrases import phrases
 from main_api.bundled_model.corpus.values import value
 from main_api.bundled_model.corpus.words import Words
@@ -38,7 +39,7 @@ class Fact:
 
 def fact(rng: Random, words: Words, field: str | None = None) -> Fact:
     """Return a fact of `field`: "world", "organisation" or a topic of either ("geography", "leave"); None for any."""
-    return _said(rng, words, rng.choice(_templates_of(field or rng.choice(("world", "organisation")))), {})
+    return said(rng, words, rng.choice(_templates_of(field or rng.choice(("world", "organisation")))))
 
 
 def about(rng: Random, words: Words, fact: Fact) -> Fact | None:
@@ -48,7 +49,7 @@ def about(rng: Random, words: Words, fact: Fact) -> Fact | None:
     if not others:
         return None
     slots = dict(fact.slots)
-    return _said(rng, words, rng.choice(others), {name: slots[name] for name in ("x", *others[0].of_subject)})
+    return said(rng, words, rng.choice(others), {name: slots[name] for name in ("x", *others[0].of_subject)})
 
 
 def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
@@ -66,7 +67,7 @@ def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
                 kept |= {other: slots[other] for other in template.of_subject}
         elif "x" in template.asked and rng.random() < 0.4:
             kept = {**{other: slots[other] for other in template.of_subject}, "x": _akin(rng, words, slots["x"])}
-        other = _said(rng, words, template, kept)
+        other = said(rng, words, template, kept)
         drawn = dict(other.slots)
         if any(drawn[name].lower() != slots[name].lower() for name in template.asked):
             return other
@@ -76,15 +77,27 @@ def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
 def distractor(rng: Random, words: Words, fact: Fact) -> str:
     """Return a sentence that does not answer `fact.question`: the same subject, the same attribute, the same field,
     or no relation at all."""
-    kind = rng.random()
-    other: Fact | None = None
-    if kind < 0.3:
-        other = about(rng, words, fact)
-    elif kind < 0.65:
-        other = same_attribute(rng, words, fact)
-    elif kind < 0.85:
-        other = unrelated(rng, words, fact)
+    other = related(rng, words, fact)
     return filler(rng, words) if other is None else other.sentence
+
+
+def related(rng: Random, words: Words, fact: Fact) -> Fact | None:
+    """Return a fact that may be taken for `fact` but does not answer its question; None if filler is better."""
+    kind = rng.random()
+    if kind < 0.3:
+        return about(rng, words, fact)
+    if kind < 0.65:
+        return same_attribute(rng, words, fact)
+    return unrelated(rng, words, fact) if kind < 0.85 else None
+
+
+def answers_same(one: Fact, other: Fact) -> bool:
+    """Whether both answer the same question."""
+    if one.template != other.template:
+        return False
+    template = _by_key()[one.template]
+    first, second = dict(one.slots), dict(other.slots)
+    return all(first[name].lower() == second[name].lower() for name in template.asked)
 
 
 def unrelated(rng: Random, words: Words, fact: Fact) -> Fact:
@@ -93,9 +106,9 @@ def unrelated(rng: Random, words: Words, fact: Fact) -> Fact:
     if template is not None and template.asked:
         choices = [other for other in _templates_of(fact.topic) if other.group != template.group]
         if choices and rng.random() < 0.6:
-            return _said(rng, words, rng.choice(choices), {})
+            return said(rng, words, rng.choice(choices))
     side = "organisation" if fact.field == "world" else "world"
-    return _said(rng, words, rng.choice(_templates_of(side)), {})
+    return said(rng, words, rng.choice(_templates_of(side)))
 
 
 def filler(rng: Random, words: Words) -> str:
@@ -105,26 +118,30 @@ def filler(rng: Random, words: Words) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _said(rng: Random, words: Words, template: Template, given: Mapping[str, str]) -> Fact:
+def said(rng: Random, words: Words, template: Template, given: Mapping[str, str] = MappingProxyType({})) -> Fact:
     """Fill a template in; `given` are slots that are settled already."""
     slots = dict(given)
     for name in (*template.of_subject, *template.slots):
         if name not in slots:
             slots[name] = value(rng, words, name)
     if "x" not in slots:
-        slots["x"] = template.book.say(rng, template.subject, **slots)
-    sentence, question, noun = (template.book.say(rng, section, **slots) for section in template.sections)
+        slots["x"] = _one(rng, template.subject).format_map(slots)
+    sentence, question = (_one(rng, lines).format_map(slots) for lines in (template.sentences, template.questions))
     return Fact(
         sentence=sentence[0].upper() + sentence[1:],
         question=question[0].upper() + question[1:],
-        noun=noun,
+        noun=_one(rng, template.nouns).format_map(slots),
         subject=slots["x"],
-        attribute=template.book.say(rng, template.attribute, **slots),
+        attribute=template.attribute.format_map(slots),
         field=template.side,
         topic=template.topic,
         template=template.key,
         slots=tuple(slots.items()),
     )
+
+
+def _one(rng: Random, lines: Lines) -> str:
+    return rng.choice(rng.choice(lines))
 
 
 def _akin(rng: Random, words: Words, subject: str) -> str:

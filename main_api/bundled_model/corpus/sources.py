@@ -1,0 +1,50 @@
+"""Numbered sources with something in front of them, as retrieval and search return them."""
+
+from collections.abc import Sequence
+from random import Random
+
+from main_api.bundled_model.corpus.facts import Fact
+from main_api.bundled_model.corpus.phrases import Piece, phrases
+from main_api.bundled_model.corpus.wording import message
+from main_api.bundled_model.corpus.words import Words
+
+_MARKED = 0.3
+"""How often a source begins with its title or file."""
+
+
+def numbered(rng: Random, words: Words, passages: Sequence[str]) -> str:
+    """Return the passages as `[1] …` lines, all of them with a title or a file in front or none."""
+    style = rng.choice(("file", "title", "mixed")) if rng.random() < _MARKED else ""
+    lines = (f"{_mark(rng, words, style)}{passage}" if style else passage for passage in passages)
+    gap = "\n" if rng.random() < 0.9 else "\n\n"
+    return gap.join(f"[{number}] {line}" for number, line in enumerate(lines, 1))
+
+
+def heading(rng: Random) -> str:
+    return phrases("sources").say(rng, "head")
+
+
+def question(rng: Random, fact: Fact) -> str:
+    """Return a message that asks for `fact`: its question, or what is asked for, with slips of the hand."""
+    small = fact.question[0].lower() + fact.question[1:]
+    text = phrases("sources").say(rng, "question", Q=fact.question, q=small, noun=fact.noun)
+    return message(rng, [Piece(text[0].upper() + text[1:] if rng.random() < 0.6 else text)])
+
+
+def _mark(rng: Random, words: Words, style: str) -> str:
+    book = phrases("sources")
+    slots = {
+        "name": words.name(rng),
+        "word": words.any(rng),
+        "word2": words.any(rng),
+        "year": str(rng.randint(1998, 2030)),
+        "few": str(rng.randint(1, 14)),
+        "letter": rng.choice("ABCDE"),
+        "page": str(rng.randint(1, 240)),
+    }
+    while True:
+        mark = book.say(
+            rng, "mark", file=book.say(rng, "file", **slots), title=book.say(rng, "title", **slots), **slots
+        )
+        if style == "mixed" or ("." in mark) == (style == "file"):
+            return f"{mark} "
