@@ -109,7 +109,9 @@ def _rendered(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> tuple[Tool, 
     arguments = list(spec.arguments)
     if len(arguments) > 1 and rng.random() < 0.15:
         rng.shuffle(arguments)
-    names = tuple(_styled(rng.choice(argument.names), "camel" if style == "camel" else "snake") for argument in arguments)
+    naming = "camel" if style == "camel" else "snake"
+    noun = nouns.get("noun", "")
+    names = tuple(_styled(rng.choice(argument.names).replace("{noun}", noun), naming) for argument in arguments)
     return Tool(_styled(snake, style), names, _described(rng, spec, nouns)), arguments
 
 

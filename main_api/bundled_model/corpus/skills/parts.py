@@ -17,6 +17,8 @@ _SLOTS = "abcde"
 _DEPENDENT: tuple[KindName, ...] = ("slides", "calculation", "code", "web", "documents")
 _STANDING: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides")
 _NUMBERS = ("3", "5", "8", "10", "12", "4", "6", "7", "15", "20")
+_SENTENCES = 0.15
+_LINKS = ("", "", "And ", "Also, ", "Also: ", "Then ", "Then: ", "Next: ", "After that, ", "And then ", "Second: ", "Plus: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def joined(rng: Random, asks: Sequence[Ask]) -> str:
 def parts(rng: Random, words: Words, count: int, *, special: bool = True, dependent: float = 0.45) -> Parts:
     """Return a request of `count` parts; with the probability `dependent` a later part builds on earlier ones."""
     kinds: Sequence[KindName] = (*_STANDING, "special") if special and rng.random() < 0.4 else _STANDING
+    if rng.random() < _SENTENCES:
+        return _sentences(rng, [kind_module(rng.choice(kinds)).ask(rng, words) for _ in range(count)])
     found: list[Part] = []
     for number in range(1, count + 1):
         if number > 1 and rng.random() < dependent:
@@ -70,6 +74,20 @@ def parts(rng: Random, words: Words, count: int, *, special: bool = True, depend
             ask = some_ask(rng, words, kinds=kinds)
             found.append(Part(message(rng, ask.clause), ask.kind, (), ask))
     return Parts(_together(rng, [part.text for part in found]), found)
+
+
+def _sentences(rng: Random, asks: Sequence[Ask]) -> Parts:
+    """Put whole messages one after the other: "What is 12 * 7? Also: who painted …?"."""
+    found: list[Part] = []
+    texts: list[str] = []
+    for number, ask in enumerate(asks):
+        text = message(rng, ask.request)
+        link = rng.choice(_LINKS) if number else ""
+        if link and not link.endswith(": "):
+            text = text[:1].lower() + text[1:]
+        texts.append(link + (text if text.endswith((".", "?", "!")) else f"{text}{rng.choice('..;')}"))
+        found.append(Part(text.rstrip(".?!"), ask.kind, (), ask))
+    return Parts(" ".join(texts), found)
 
 
 def _together(rng: Random, clauses: Sequence[str]) -> str:

@@ -1,0 +1,224 @@
+"""Training: from the built network or a checkpoint to a trained one.
+
+The learning rate warms up, stays, and falls to nothing at the end. What is saved before the fall can be taken further
+with a larger number of tokens; the curve is appended to `curve.jsonl` beside the checkpoints.
+"""
+
+import json
+import math
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from main_api.bundled_model.corpus.mixture import MIXTURE, conversations
+from main_api.bundled_model.tokenizer import load
+from main_api.bundled_model.training.batches import Batch, Encoded, Pools, batch, encode
+from main_api.bundled_model.training.copying import build_in_copying
+from main_api.bundled_model.training.network import Network, Shape
+
+_WARM_UP = 60
+_FALL = 0.3
+"""The last part of the training in which the learning rate falls to nothing."""
+_CLIP = 1.0
+_VALIDATED = 40
+"""Conversations of every skill that are validated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to train. `tokens` counts all that are read, padding left out; a third of them is learned."""
+
+    folder: Path
+    seed: int = 1
+    tokens: int = 20_000_000
+    tokens_per_batch: int = 6_144
+    matrix_rate: float = 0.01
+    embedding_rate: float = 3e-4
+    norm_rate: float = 1e-3
+    workers: int = 1
+    save_every_s: float = 240
+    shape: Shape = field(default_factory=Shape)
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / "tokenizer.json"
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is done so far."""
+
+    tokens: int = 0
+    steps: int = 0
+    pool: int = 0
+
+
+class Trainer:
+    """One training in one folder. `run` ends when the tokens are used up or SIGINT or SIGTERM asks for a stop."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._stop = False
+        self.network = Network(options.shape)
+        build_in_copying(self.network, options.seed)
+        self.network.to(self._device)
+        self.progress = Progress()
+        matrices = [p for name, p in self.network.named_parameters() if p.ndim == 2 and not name.startswith("embed")]
+        norms = [p for p in self.network.parameters() if p.ndim == 1]
+        self._optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, lr=options.matrix_rate, momentum=0.95, ns_steps=4, weight_decay=0.0),
+            torch.optim.AdamW(
+                [
+                    {"params": [self.network.embedding.weight], "lr": options.embedding_rate},
+                    {"params": norms, "lr": options.norm_rate},
+                ],
+                betas=(0.9, 0.98),
+                weight_decay=0.0,
+                fused=True,
+            ),
+        ]
+        self._rates = [group["lr"] for optimizer in self._optimizers for group in optimizer.param_groups]
+
+    def resume(self, checkpoint: Path) -> None:
+        """Go on from `checkpoint`."""
+        state = torch.load(checkpoint, map_location=self._device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.progress = Progress(**state["progress"])
+
+    def run(self) -> None:
+        """Train. The latest state is `last.pt`, the one before the rate falls `steady.pt`, the end `final.pt`."""
+        options, folder = self._options, self._options.folder
+        for wanted in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(wanted, self._ask_to_stop)
+        saved = started = time.monotonic()
+        losses: list[float] = []
+        begun_with = self.progress.tokens
+        steady_saved = self._done() >= 1 - _FALL
+        for item in self._batches():
+            if not steady_saved and self._done() >= 1 - _FALL:
+                self.save(folder / "steady.pt")
+                steady_saved = True
+            losses.append(self._step(item))
+            over = self._done() >= 1
+            if over or self._stop or time.monotonic() - saved > options.save_every_s:
+                speed = (self.progress.tokens - begun_with) / (time.monotonic() - started)
+                self._report(sum(losses) / len(losses), speed)
+                self.save(folder / ("final.pt" if over else "last.pt"))
+                saved, losses = time.monotonic(), []
+            if over or self._stop:
+                return
+
+    def save(self, path: Path) -> None:
+        """Write the state at once or not at all."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "progress": asdict(self.progress),
+            "shape": self._options.shape.as_dict(),
+        }
+        partial = path.with_suffix(".part")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def _batches(self) -> Iterator[Batch]:
+        options = self._options
+        pools = Pools(
+            options.tokenizer,
+            seed=options.seed,
+            first=self.progress.pool,
+            tokens_per_batch=options.tokens_per_batch,
+            context=options.shape.context,
+        )
+        loader = DataLoader(pools, batch_size=None, num_workers=options.workers, prefetch_factor=8)
+        yield from loader
+
+    def _step(self, item: Batch) -> float:
+        scale = self._rate_now()
+        groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+        for group, rate in zip(groups, self._rates, strict=True):
+            group["lr"] = rate * scale
+        tokens, places, targets = (part.to(self._device) for part in (item.tokens, item.places, item.targets))
+        with torch.autocast(self._device, torch.bfloat16):
+            loss = F.cross_entropy(self._logits(tokens, places).float(), targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.progress.tokens += int((item.tokens != 0).sum())
+        self.progress.steps += 1
+        self.progress.pool = item.pool + 1
+        return float(loss.detach())
+
+    def _logits(self, tokens: Tensor, places: Tensor) -> Tensor:
+        return self.network.logits(self.network(tokens).flatten(0, 1)[places])
+
+    def _rate_now(self) -> float:
+        warm = min(1.0, (self.progress.steps + 1) / _WARM_UP)
+        return warm * min(1.0, max(0.02, (1 - self._done()) / _FALL))
+
+    def _done(self) -> float:
+        return self.progress.tokens / self._options.tokens
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stop = True
+
+    def _report(self, loss: float, speed: float) -> None:
+        """Print and append one line: the loss of late, and how many messages of each skill are right word for word."""
+        exact = self.validate()
+        line = {
+            "tokens": self.progress.tokens,
+            "loss": round(loss, 4),
+            "tokens_per_s": round(speed),
+            "exact": {skill: round(share, 3) for skill, share in exact.items()},
+        }
+        with (self._options.folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
+            curve.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)  # noqa: T201 - the progress of a command
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Return, for every skill, the share of messages that come out word for word, on words never seen in training.
+
+        A message is right when every token is the likeliest one, which is when greedy decoding writes it.
+        """
+        tokenizer = load(self._options.tokenizer)
+        shares: dict[str, float] = {}
+        for skill in MIXTURE:
+            source = islice(conversations(self._options.seed, held_out=True, only=skill), _VALIDATED)
+            rows = [encode(tokenizer, conversation) for conversation in source]
+            rows = [row for row in rows if len(row.tokens) <= self._options.shape.context]
+            right, count = 0, 0
+            for start in range(0, len(rows), 10):
+                these = rows[start : start + 10]
+                for good in self._messages_right(these):
+                    right, count = right + good, count + 1
+            shares[skill] = right / max(1, count)
+        return shares
+
+    def _messages_right(self, rows: list[Encoded]) -> list[bool]:
+        item = batch(rows, 0)
+        with torch.autocast(self._device, torch.bfloat16):
+            likeliest = self._logits(item.tokens.to(self._device), item.places.to(self._device)).argmax(-1).cpu()
+        wrong = defaultdict(bool)
+        right = likeliest == item.targets
+        message, before = 0, -math.inf
+        for place, good in zip(item.places.tolist(), right.tolist(), strict=True):
+            if place != before + 1:
+                message += 1
+            before = place
+            wrong[message] |= not good
+        return [not bad for bad in wrong.values()]
