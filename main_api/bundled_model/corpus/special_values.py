@@ -29,7 +29,7 @@ def value(rng: Random, words: Words, kind: str) -> str:
     if kind in _FREE_TEXT:
         return _text(rng, words, kind)
     if rng.random() < _MADE_UP:
-        return words.name(rng) if kind[0].isupper() or kind in _PROPER else words.phrase(rng, longest=2)
+        return words.name(rng) if kind in _PROPER else words.phrase(rng, longest=2)
     return phrases("special_values").say(rng, kind)
 
 
@@ -53,11 +53,14 @@ def fills(rng: Random, words: Words) -> Mapping[str, str]:
     }
 
 
-_PROPER = ("city", "country", "place", "person", "company", "product", "song", "artist", "film", "team", "book", "shop", "hotel")
+_PROPER = frozenset(
+    "city country place person company product song artist film team book shop hotel museum airport station language game"
+    " model playlist meetingroom planet game medicine".split()
+)
 
 
 def _text(rng: Random, words: Words, kind: str) -> str:
-    if rng.random() < 0.4:
+    if rng.random() < 0.33:
         return words.phrase(rng, shortest=2, longest=rng.choice((3, 5, 10)))
     return phrases("special_values").say(
         rng,
@@ -108,25 +111,44 @@ def _day(rng: Random, words: Words) -> str:
     if rng.random() < 0.35:
         return _date(rng, words)
     weekday = calendar.day_name[rng.randrange(7)]
-    return rng.choice(("today", "tomorrow", "tonight", weekday, f"next {weekday}", f"this {weekday}", "next week", "this weekend"))
+    return rng.choice(
+        ("today", "tomorrow", "tonight", weekday, f"next {weekday}", f"this {weekday}", "next week", "this weekend")
+    )
 
 
 def _time(rng: Random, _: Words) -> str:
     hour, minute = rng.randint(1, 12), rng.choice((0, 15, 30, 45, rng.randint(1, 59)))
     half = rng.choice(("am", "pm"))
     return rng.choice(
-        (f"{hour} {half}", f"{hour}{half}", f"{hour}:{minute:02}", f"{hour + 11}:{minute:02}", f"{hour}:{minute:02} {half}", "noon")
+        (
+            f"{hour} {half}",
+            f"{hour}{half}",
+            f"{hour}:{minute:02}",
+            f"{hour + 11}:{minute:02}",
+            f"{hour}:{minute:02} {half}",
+            "noon",
+        )
     )
 
 
 def _duration(rng: Random, _: Words) -> str:
     unit = rng.choice(("minutes", "minutes", "minutes", "seconds", "hours", "days"))
-    return rng.choice((f"{rng.randint(2, 90)} {unit}", f"{rng.randint(2, 60)} {unit}", "1 hour", "an hour", "half an hour", "90 min"))
+    return rng.choice(
+        (f"{rng.randint(2, 90)} {unit}", f"{rng.randint(2, 60)} {unit}", "1 hour", "an hour", "half an hour", "90 min")
+    )
 
 
 def _email(rng: Random, words: Words) -> str:
     first = phrases("special_values").say(rng, "first").lower()
-    user = rng.choice((first, f"{first}.{words.rare(rng)}", words.any(rng), f"{first}{rng.randint(1, 99)}", f"{words.rare(rng)}-{first}"))
+    user = rng.choice(
+        (
+            first,
+            f"{first}.{words.rare(rng)}",
+            words.any(rng),
+            f"{first}{rng.randint(1, 99)}",
+            f"{words.rare(rng)}-{first}",
+        )
+    )
     return f"{user}@{_domain(rng, words)}"
 
 
@@ -137,7 +159,14 @@ def _domain(rng: Random, words: Words) -> str:
 
 
 def _url(rng: Random, words: Words) -> str:
-    tail = rng.choice(("", f"/{words.any(rng)}", f"/{words.common(rng)}/{words.rare(rng)}", f"/{words.rare(rng)}?id={rng.randint(1, 999)}"))
+    tail = rng.choice(
+        (
+            "",
+            f"/{words.any(rng)}",
+            f"/{words.common(rng)}/{words.rare(rng)}",
+            f"/{words.rare(rng)}?id={rng.randint(1, 999)}",
+        )
+    )
     return f"{rng.choice(('https', 'https', 'http'))}://{_domain(rng, words)}{tail}"
 
 
@@ -189,7 +218,9 @@ def _ticker(rng: Random, words: Words) -> str:
 
 
 def _file(rng: Random, words: Words) -> str:
-    ending = rng.choice(("pdf", "docx", "txt", "csv", "png", "jpg", "xlsx", "md", "mp3", "mp4", "zip", "json", "wav", "pptx"))
+    ending = rng.choice(
+        ("pdf", "docx", "txt", "csv", "png", "jpg", "xlsx", "md", "mp3", "mp4", "zip", "json", "wav", "pptx")
+    )
     return f"{_identifier(rng, words)}{rng.choice(('', '', f'_{rng.randint(1, 30)}', f'-{rng.randint(2020, 2030)}'))}.{ending}"
 
 
@@ -198,15 +229,31 @@ def _repository(rng: Random, words: Words) -> str:
 
 
 def _money(rng: Random, _: Words) -> str:
-    return rng.choice((str(rng.randint(1, 999)), f"{rng.randint(1, 999)}.{rng.randint(0, 99):02}", str(rng.randint(1, 99) * 50), f"{rng.randint(1, 99)},{rng.randint(0, 999):03}"))
+    return rng.choice(
+        (
+            str(rng.randint(1, 999)),
+            f"{rng.randint(1, 999)}.{rng.randint(0, 99):02}",
+            str(rng.randint(1, 99) * 50),
+            f"{rng.randint(1, 99)},{rng.randint(0, 999):03}",
+        )
+    )
 
 
 def _colour(rng: Random, _: Words) -> str:
-    return rng.choice((f"#{rng.randrange(1 << 24):06x}", f"#{rng.randrange(1 << 24):06X}", phrases("special_values").say(rng, "hue")))
+    return rng.choice(
+        (f"#{rng.randrange(1 << 24):06x}", f"#{rng.randrange(1 << 24):06X}", phrases("special_values").say(rng, "hue"))
+    )
 
 
 def _host(rng: Random, words: Words) -> str:
-    return rng.choice((f"{words.common(rng)}-{rng.randint(1, 20)}", f"{words.any(rng)}-{words.common(rng)}-{rng.randint(1, 9):02}", _identifier(rng, words), _domain(rng, words)))
+    return rng.choice(
+        (
+            f"{words.common(rng)}-{rng.randint(1, 20)}",
+            f"{words.any(rng)}-{words.common(rng)}-{rng.randint(1, 9):02}",
+            _identifier(rng, words),
+            _domain(rng, words),
+        )
+    )
 
 
 def _coordinate(rng: Random, _: Words) -> str:

@@ -119,7 +119,9 @@ def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:
     about = spec.phrases.say(rng, "about", **nouns)
     roll = rng.random()
     if roll < 0.12:
-        frame = rng.choice(("Use this to {}", "Use this tool to {}", "Lets you {}", "A tool to {}", "Useful to {}", "Can {}"))
+        frame = rng.choice(
+            ("Use this to {}", "Use this tool to {}", "Lets you {}", "A tool to {}", "Useful to {}", "Can {}")
+        )
         about = frame.format(about[0].lower() + about[1:])
     return about.rstrip(".") if rng.random() < 0.08 else about
 
