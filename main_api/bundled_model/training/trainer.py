@@ -90,6 +90,11 @@ class Trainer:
         ]
         self._rates = [group["lr"] for optimizer in self._optimizers for group in optimizer.param_groups]
 
+    def latest(self) -> Path | None:
+        """Return the newest checkpoint of the folder that training can go on from."""
+        found = [path for name in ("last.pt", "steady.pt") if (path := self._options.folder / name).exists()]
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
     def resume(self, checkpoint: Path) -> None:
         """Go on from `checkpoint`."""
         state = torch.load(checkpoint, map_location=self._device, weights_only=True)
