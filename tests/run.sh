@@ -2,15 +2,19 @@
 # Every check, the same here and in CI. Stops at the first stage that fails.
 #   bash tests/run.sh          everything
 #   bash tests/run.sh fast     without the tests that start real servers and engines
+#   bash tests/run.sh training only what needs torch: types and tests of the bundled model's training and export. Makes
+#                              .venv-training from its lock. On Linux that is the CUDA build of torch, some GB; any
+#                              environment that holds the extras training, dev and mlx, with the much smaller CPU build
+#                              of the same torch, does as well:  TRAINING_VENV=folder bash tests/run.sh training
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
 
 case ${1:-all} in
-    all | fast) wanted=${1:-all} ;;
+    all | fast | training) wanted=${1:-all} ;;
     *)
-        echo "usage: bash tests/run.sh [fast]" >&2
+        echo "usage: bash tests/run.sh [fast | training]" >&2
         exit 2
         ;;
 esac
@@ -54,8 +58,27 @@ env_example() { ./twinport env-example | diff .env.example -; }
 
 shell_scripts="start_servers.sh twinport .ci/run tests/run.sh deploy/*.sh"
 
+# training_environment: the lock is copied into the folder last, so one that was cut short is made anew.
+training_environment() {
+    [ -z "${TRAINING_VENV:-}" ] || return 0
+    cmp -s deploy/locks/training.lock .venv-training/training.lock && return 0
+    rm -rf .venv-training &&
+        .venv/bin/python -m venv .venv-training &&
+        .venv-training/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+            -r deploy/locks/training.lock &&
+        cp deploy/locks/training.lock .venv-training/
+}
+
 if [ -e .env ]; then echo "Note: there is a .env, and the servers that the slow tests start read it."; fi
 
+if [ "$wanted" = training ]; then
+    stage set-up bash deploy/bootstrap.sh runtime
+    stage torch training_environment
+    training=${TRAINING_VENV:-.venv-training}/bin/python
+    stage types "$training" -m pyright -p main_api/bundled_model/pyrightconfig.json --pythonpath "$training"
+    stage tests "$training" -m pytest -q -m training tests/bundled_model
+    exit
+fi
 stage set-up bash deploy/bootstrap.sh dev
 stage format python ruff format --check .
 stage lint python ruff check .
