@@ -1,6 +1,6 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """Chat without tools: small talk has fixed answers, what was said is remembered, and everything else is declined."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -22,8 +22,8 @@ ANSWERS: Mapping[str, str] = {
         "about the world by myself."
     ),
     "ability": (
-        "I can search the web and your documents, calculate, make slides and run Python code, as far as these tools are "
-        "connected."
+        "I can search the web and your documents, calculate, make slides and run Python code, as far as these tools "
+        "are connected."
     ),
     "bigger": "Put a GGUF file into data/models, run Ollama, or set a provider's key. Then choose that model.",
     "thanks": "You are welcome!",
@@ -38,23 +38,45 @@ ANSWERS: Mapping[str, str] = {
 }
 """The answer to each kind of small talk: the sections of `phrases/talk.txt`."""
 _SMALL_TALK = {
-    **{"greeting": 9, "identity": 9, "ability": 6, "thanks": 6, "bye": 5, "how": 5, "bigger": 4},
-    **{"praise": 3, "bad": 3, "ok": 3, "sorry": 2, "yes": 1.5, "no": 1.5, "wishes": 1},
+    "greeting": 9,
+    "identity": 9,
+    "ability": 6,
+    "thanks": 6,
+    "bye": 5,
+    "how": 5,
+    "bigger": 4,
+    "praise": 3,
+    "bad": 3,
+    "ok": 3,
+    "sorry": 2,
+    "yes": 1.5,
+    "no": 1.5,
+    "wishes": 1,
 }
 _OUT_OF_SCOPE = {"opinion": 6, "feeling": 6, "writing": 6, "advice": 4, "joke": 4, "role": 3, "prediction": 2}
 _DECLINED = {
     **_OUT_OF_SCOPE,
-    **{"world": 30, "tips": 2, "language": 1.5, "translation": 4, "sum": 3, "program": 3, "image": 3},
-    **{"law and health": 3, "gossip": 2, "action": 6},
+    "world": 30,
+    "action": 6,
+    "translation": 4,
+    "sum": 3,
+    "program": 3,
+    "image": 3,
+    "law and health": 3,
+    "tips": 2,
+    "gossip": 2,
+    "language": 1.5,
 }
 _FOR_TOOLS = ("web", "documents", "calculation", "code", "slides", "special")
-_ORDERS = frozenset(
-    """write compose create draft make invent pen tell read give show rewrite rephrase reword paraphrase shorten improve
-    correct proofread polish fix edit translate say sing recite imitate pretend imagine act behave be become predict guess
-    draw paint sketch generate design describe explain define name list compare summarise summarize recommend suggest
-    entertain amuse cheer inspire surprise plan organise brainstorm convince persuade discuss debate rate judge review
-    search look find make set send call book turn play open remind add navigate solve calculate debug print""".split()
+_ORDER = re.compile(
+    "(write|compose|create|draft|make|invent|pen|tell|read|give|show|rewrite|rephrase|reword|paraphrase|shorten|improve|"
+    "correct|proofread|polish|fix|edit|translate|say|sing|recite|imitate|pretend|imagine|act|behave|be|become|predict|"
+    "guess|draw|paint|sketch|generate|design|describe|explain|define|name|list|compare|summarise|summarize|recommend|"
+    "suggest|entertain|amuse|cheer|inspire|surprise|plan|organise|brainstorm|convince|persuade|discuss|debate|rate|"
+    "judge|review|search|look|find|set|send|call|book|turn|play|open|remind|add|navigate|solve|calculate|debug|print) "
 )
+_OPENINGS = ("Hi", "Hello", "Hey", "Ok", "Hi there", "Good morning", "So")
+_POLITE_END = re.compile(r"(,? please)?[.!?]?$")
 
 
 @dataclass(slots=True)
@@ -83,6 +105,8 @@ def small_talk(rng: Random, words: Words) -> tuple[str, str]:
         return _named(rng, words, _Memory())
     section = rng.choices(tuple(_SMALL_TALK), tuple(_SMALL_TALK.values()))[0]
     text = filled(rng, words, "talk", section)
+    if section in ("identity", "ability", "bigger") and rng.random() < 0.12:
+        text = f"{rng.choice(_OPENINGS)}{rng.choice((', ', '! ', '. ', ' '))}{text}"
     return _typed(rng, text), ANSWERS[section]
 
 
@@ -118,10 +142,8 @@ def _turn(rng: Random, words: Words, memory: _Memory) -> tuple[str, str]:
 
 def _declined(rng: Random, words: Words, section: str) -> str:
     text = filled(rng, words, "decline", section)
-    first, _, _ = text.partition(" ")
-    if first in _ORDERS and rng.random() < 0.5:
-        clause = text.rstrip(".!?").removesuffix(", please").removesuffix(" please")
-        return message(rng, framed(rng, [Piece(clause)]))
+    if _ORDER.match(text) and rng.random() < 0.5:
+        return message(rng, framed(rng, [Piece(_POLITE_END.sub("", text))]))
     if rng.random() < 0.07:
         opening = _capital(phrases("talk").say(rng, rng.choice(("greeting", "thanks", "ok", "sorry"))).rstrip(".!?"))
         text = f"{opening}{rng.choice(('. ', '! ', ', ', ', but '))}{text}"
@@ -130,6 +152,8 @@ def _declined(rng: Random, words: Words, section: str) -> str:
 
 def _named(rng: Random, words: Words, memory: _Memory) -> tuple[str, str]:
     memory.name = words.name(rng) if rng.random() < 0.6 else value(rng, words, "person")
+    if rng.random() < 0.1:
+        memory.name = memory.name.lower()
     text = message(rng, _sentence(rng, phrases("talk").pieces(rng, "name given", name=memory.name)))
     return text, f"Nice to meet you, {memory.name}!"
 
