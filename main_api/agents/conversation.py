@@ -40,13 +40,12 @@ def with_instructions(messages: Sequence[Message], instructions: str) -> list[Me
     return [{"role": "system", "content": "\n\n".join([*own, instructions])}, *messages[leading:]]
 
 
-def last_exchange(messages: Sequence[Message]) -> list[Message]:
-    """Return the leading system messages and what follows from the last message of the user on."""
+def recent_exchanges(messages: Sequence[Message], count: int) -> list[Message]:
+    """Return the leading system messages and what follows from the last-but-`count` message of the user on."""
     system = [message for message in messages if message.get("role") in _SYSTEM_ROLES]
-    for index in range(len(messages) - 1, -1, -1):
-        if messages[index].get("role") == "user":
-            return [*system, *messages[index:]]
-    return list(messages)
+    rest = [message for message in messages if message.get("role") not in _SYSTEM_ROLES]
+    requests = [index for index, message in enumerate(rest) if message.get("role") == "user"]
+    return [*system, *(rest[requests[-count] :] if len(requests) > count else rest)]
 
 
 class Transcript:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from main_api.agents.conversation import last_exchange, with_instructions
+from main_api.agents.conversation import recent_exchanges, with_instructions
 from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Task
 from main_api.backends.protocol import Capabilities, Message
@@ -16,6 +16,7 @@ from shared.tools_contract import JsonObject, ToolDefinition
 _FOR_ONE_TURN_ONLY = frozenset({"tools", "tool_choice", "response_format", "n", "stop", "logprobs", "top_logprobs"})
 _MEANINGLESS_IN_STEPS = ("stop", "logprobs", "top_logprobs")
 _SMALLEST_STEP = 200
+_EXCHANGES = 2
 _LONGEST_DESCRIPTION = 160
 _END_OF_SENTENCE = re.compile(r"\.\s|\n|[,;:(]? *\b(?:for example|for instance|such as|e\.g\.)", re.IGNORECASE)
 
@@ -46,7 +47,7 @@ def notices(task: Task, usable: Sequence[ToolDefinition]) -> list[Notice]:
         return found
     capabilities = task.model.capabilities
     if capabilities.tool_prompt == "signature" and len(_visible(task)) < len(task.messages):
-        found.append(Notice("history_trimmed", "This small model sees only the last request when it uses tools."))
+        found.append(Notice("history_trimmed", f"This small model sees only the last {_EXCHANGES} requests when it uses tools."))
     ignored = [] if capabilities.tool_mode == "native" else _ignored(task)
     if ignored:
         message = f"Ignored, because this model answers in steps: {', '.join(ignored)}."
@@ -71,10 +72,10 @@ def turn_options(task: Task, capabilities: Capabilities) -> JsonObject:
 
 
 def _visible(task: Task) -> Sequence[Message]:
-    """Return the messages that the model is shown. A model that can only copy would copy its arguments from whichever
-    request it finds, so it sees the last one alone."""
+    """Return the messages that the model is shown. A model that can only copy may copy its arguments from whichever
+    request it finds, so it sees no more of them than "and times 3?" needs."""
     if task.model.capabilities.tool_prompt == "signature":
-        return last_exchange(task.messages)
+        return recent_exchanges(task.messages, _EXCHANGES)
     return task.messages
 
 

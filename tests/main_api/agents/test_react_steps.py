@@ -164,14 +164,16 @@ async def test_a_small_model_gets_signatures_the_bare_request_and_a_bound():
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hello!"},
         {"role": "user", "content": "Calculate 12 * 7"},
+        {"role": "assistant", "content": "The result is 84."},
+        {"role": "user", "content": "and times 3?"},
     ]
     asked = model(FINISH, capabilities=SMALL)
     collected = await answer(task(asked, messages=history, tools=(CALCULATOR, SEARCH)))
-    system, request = asked.asked[0]
+    system, *shown = asked.asked[0]
     assert "- calculator(expression): Calculate a mathematical expression exactly.\n" in system["content"]
     assert "- websearch(query): Search the web.\n" in system["content"]
     assert system["content"].startswith("Be kind.\n\n")
-    assert request == {"role": "user", "content": "Calculate 12 * 7"}
+    assert shown == history[3:]
     assert [notice.code for notice in collected.notices] == ["history_trimmed"]
     assert asked.options[0]["max_tokens"] == 256
 
