@@ -11,12 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from string import Template
-from typing import Any, Literal
+from typing import Any
 
-Inputs = Literal[
-    *("numbers", "wholes", "count", "large", "pair", "table", "span", "bits", "text", "word", "words", "letter"),
-    *("swap", "repeat", "column", "file", "rows", "series", "labelled", "nothing", "dates", "date", "later", "year"),
-]
 Given = Mapping[str, Any]
 Printed = Callable[[Given], Sequence[object]]
 
@@ -25,7 +21,7 @@ Printed = Callable[[Given], Sequence[object]]
 class Task:
     """A task: what its requests fill in, its program, and the lines that this prints (None: it draws instead)."""
 
-    inputs: Inputs
+    inputs: str
     program: str
     printed: Printed | None
     weight: float = 1.0
@@ -74,7 +70,10 @@ _NUMBERS = "numbers = $xs\nprint({})"
 _CSV = 'import csv\n\nrows = list(csv.DictReader(open("$f")))\n{}'
 _CELLS = 'float(row["$c"]) for row in rows'
 _PLOT = "import matplotlib.pyplot as plt\n\n{}\nplt.show()"
-_CURVE = "import math\nimport matplotlib.pyplot as plt\n\nxs = [i / 10 for i in range(63)]\nplt.plot(xs, [{} for x in xs])\nplt.show()"
+_CURVE = (
+    "import math\nimport matplotlib.pyplot as plt\n\nxs = [i / 10 for i in range(63)]\n"
+    "plt.plot(xs, [{} for x in xs])\nplt.show()"
+)
 _PARABOLA = "import matplotlib.pyplot as plt\n\nxs = range(-10, 11)\nplt.plot(xs, [{} for x in xs])\nplt.show()"
 _DATE = "from datetime import date\n\nprint({})"
 
@@ -82,7 +81,7 @@ LISTS: Mapping[str, Task] = {
     "sum": Task("numbers", "print(sum($xs))", lambda g: [sum(g["xs"])], 5),
     "mean": Task("numbers", _STATISTICS.format("mean"), lambda g: [statistics.mean(g["xs"])], 5),
     "median": Task("numbers", _STATISTICS.format("median"), lambda g: [statistics.median(g["xs"])], 4),
-    "mode": Task("wholes", _STATISTICS.format("mode"), lambda g: [statistics.mode(g["xs"])]),
+    "mode": Task("repeated", _STATISTICS.format("mode"), lambda g: [statistics.mode(g["xs"])]),
     "stdev": Task("numbers", _STATISTICS.format("stdev"), lambda g: [statistics.stdev(g["xs"])]),
     "variance": Task("numbers", _STATISTICS.format("variance"), lambda g: [statistics.variance(g["xs"])], 0.5),
     "max": Task("numbers", "print(max($xs))", lambda g: [max(g["xs"])], 3),
@@ -100,8 +99,8 @@ LISTS: Mapping[str, Task] = {
         "wholes", "print([n for n in $xs if n % $m == 0])", lambda g: [[n for n in g["xs"] if n % g["m"] == 0]]
     ),
     "how_many": Task("numbers", "print(len($xs))", lambda g: [len(g["xs"])], 1.5),
-    "occurrences": Task("wholes", "print($xs.count($k))", lambda g: [g["xs"].count(g["k"])]),
-    "unique": Task("wholes", "print(list(dict.fromkeys($xs)))", lambda g: [list(dict.fromkeys(g["xs"]))], 2),
+    "occurrences": Task("repeated", "print($xs.count($k))", lambda g: [g["xs"].count(g["k"])]),
+    "unique": Task("repeated", "print(list(dict.fromkeys($xs)))", lambda g: [list(dict.fromkeys(g["xs"]))], 2),
     "reverse": Task("numbers", "print($xs[::-1])", lambda g: [g["xs"][::-1]], 2),
     "squares": Task("wholes", "print([n ** 2 for n in $xs])", lambda g: [[n**2 for n in g["xs"]]], 1.5),
     "sum_squares": Task("wholes", "print(sum(n ** 2 for n in $xs))", lambda g: [sum(n**2 for n in g["xs"])], 0.7),
@@ -110,7 +109,7 @@ LISTS: Mapping[str, Task] = {
     "running": Task(
         "numbers",
         "from itertools import accumulate\n\nprint(list(accumulate($xs)))",
-        lambda g: [list(accumulate(g["xs"]))],
+        lambda g: [_running(g["xs"])],
         0.7,
     ),
     "largest_few": Task(
@@ -135,7 +134,10 @@ COUNTS: Mapping[str, Task] = {
         lambda g: [number for number in fibonacci(40) if number <= g["n"]],
     ),
     "primes_up_to": Task(
-        "large", "print([n for n in range(2, $n + 1) if all(n % d for d in range(2, n))])", lambda g: [primes(g["n"])], 3
+        "limit",
+        "print([n for n in range(2, $n + 1) if all(n % d for d in range(2, n))])",
+        lambda g: [primes(g["n"])],
+        3,
     ),
     "first_primes": Task(
         "count",
@@ -181,9 +183,7 @@ COUNTS: Mapping[str, Task] = {
     "odd_up_to": Task("count", "print(list(range(1, $n + 1, 2)))", lambda g: [list(range(1, g["n"] + 1, 2))]),
     "sum_even": Task("large", "print(sum(range(2, $n + 1, 2)))", lambda g: [sum(range(2, g["n"] + 1, 2))], 0.7),
     "count_up": Task("count", "for i in range(1, $n + 1):\n    print(i)", lambda g: range(1, g["n"] + 1)),
-    "span": Task(
-        "span", "for i in range($k, $m + 1):\n    print(i)", lambda g: range(g["k"], g["m"] + 1), 0.7
-    ),
+    "span": Task("span", "for i in range($k, $m + 1):\n    print(i)", lambda g: range(g["k"], g["m"] + 1), 0.7),
     "countdown": Task("count", "for i in range($n, 0, -1):\n    print(i)", lambda g: range(g["n"], 0, -1), 1.5),
     "square_numbers": Task(
         "count", "print([i ** 2 for i in range(1, $n + 1)])", lambda g: [[i**2 for i in range(1, g["n"] + 1)]], 1.5
@@ -201,9 +201,7 @@ COUNTS: Mapping[str, Task] = {
         lambda g: [_fizz_buzz(i) for i in range(1, g["n"] + 1)],
         2,
     ),
-    "digit_sum": Task(
-        "large", 'print(sum(int(d) for d in "$n"))', lambda g: [sum(int(d) for d in str(g["n"]))]
-    ),
+    "digit_sum": Task("large", 'print(sum(int(d) for d in "$n"))', lambda g: [sum(int(d) for d in str(g["n"]))]),
     "binary": Task("large", "print(bin($n)[2:])", lambda g: [bin(g["n"])[2:]]),
     "hexadecimal": Task("large", "print(hex($n)[2:])", lambda g: [hex(g["n"])[2:]], 0.5),
     "from_binary": Task("bits", 'print(int("$t", 2))', lambda g: [int(g["t"], 2)], 0.6),
@@ -232,7 +230,7 @@ COUNTS: Mapping[str, Task] = {
 }
 
 TEXTS: Mapping[str, Task] = {
-    "words": Task("text", 'print(len("$t".split()))', lambda g: [len(g["t"].split())], 3),
+    "words": Task("sentence", 'print(len("$t".split()))', lambda g: [len(g["t"].split())], 3),
     "letters": Task("text", 'print(sum(c.isalpha() for c in "$t"))', lambda g: [sum(c.isalpha() for c in g["t"])], 2.5),
     "characters": Task("text", 'print(len("$t"))', lambda g: [len(g["t"])], 1.5),
     "vowels": Task(
@@ -241,9 +239,7 @@ TEXTS: Mapping[str, Task] = {
         lambda g: [sum(c in "aeiou" for c in g["t"].lower())],
         3,
     ),
-    "letter_count": Task(
-        "letter", 'print("$t".lower().count("$c"))', lambda g: [g["t"].lower().count(g["c"])], 2.5
-    ),
+    "letter_count": Task("letter", 'print("$t".lower().count("$c"))', lambda g: [g["t"].lower().count(g["c"])], 2.5),
     "upper": Task("text", 'print("$t".upper())', lambda g: [g["t"].upper()], 2),
     "lower": Task("text", 'print("$t".lower())', lambda g: [g["t"].lower()]),
     "title": Task("text", 'print("$t".title())', lambda g: [g["t"].title()], 0.7),
@@ -252,13 +248,11 @@ TEXTS: Mapping[str, Task] = {
         "word", 't = "$t".lower()\nprint(t == t[::-1])', lambda g: [g["t"].lower() == g["t"].lower()[::-1]], 2
     ),
     "reverse_words": Task(
-        "text", 'print(" ".join("$t".split()[::-1]))', lambda g: [" ".join(g["t"].split()[::-1])], 0.8
+        "sentence", 'print(" ".join("$t".split()[::-1]))', lambda g: [" ".join(g["t"].split()[::-1])], 0.8
     ),
-    "longest": Task("text", 'print(max("$t".split(), key=len))', lambda g: [max(g["t"].split(), key=len)]),
-    "no_spaces": Task("text", 'print("$t".replace(" ", ""))', lambda g: [g["t"].replace(" ", "")], 0.6),
-    "replace": Task(
-        "swap", 'print("$t".replace("$c", "$d"))', lambda g: [g["t"].replace(g["c"], g["d"])], 0.8
-    ),
+    "longest": Task("sentence", 'print(max("$t".split(), key=len))', lambda g: [max(g["t"].split(), key=len)]),
+    "no_spaces": Task("sentence", 'print("$t".replace(" ", ""))', lambda g: [g["t"].replace(" ", "")], 0.6),
+    "replace": Task("swap", 'print("$t".replace("$c", "$d"))', lambda g: [g["t"].replace(g["c"], g["d"])], 0.8),
     "repeat": Task("repeat", 'for _ in range($n):\n    print("$t")', lambda g: [g["t"]] * g["n"], 2),
     "print": Task("text", 'print("$t")', lambda g: [g["t"]], 1.2),
     "sort_words": Task("words", "print(sorted($ls))", lambda g: [sorted(g["ls"])], 1.5),
@@ -269,8 +263,7 @@ FILES: Mapping[str, Task] = {
     "csv_sum": Task("column", _CSV.format(f"print(sum({_CELLS}))"), lambda g: [g["cell"]], 2),
     "csv_mean": Task(
         "column",
-        'import csv\nimport statistics\n\nrows = list(csv.DictReader(open("$f")))\n'
-        f"print(statistics.mean({_CELLS}))",
+        f'import csv\nimport statistics\n\nrows = list(csv.DictReader(open("$f")))\nprint(statistics.mean({_CELLS}))',
         lambda g: [g["cell"]],
         2,
     ),
@@ -296,3 +289,7 @@ PLOTS: Mapping[str, Task] = {
 
 def _both(numbers: Sequence[float]) -> str:
     return f"{min(numbers)} {max(numbers)}"
+
+
+def _running(numbers: Sequence[float]) -> list[float]:
+    return list(accumulate(numbers))

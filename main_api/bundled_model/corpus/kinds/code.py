@@ -1,0 +1,199 @@
+"""Requests that need a program: lists of numbers, number series, texts, dates, CSV files and plots.
+
+Every task has one canonical program (`corpus/programs.py`), so that the code is a function of the request. The wording
+is in `phrases/code*.txt`: frames in `code.txt`, the tasks in the others.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from main_api.bundled_model.corpus.ask import Ask, Result, Tool
+from main_api.bundled_model.corpus.inputs import Inputs, inputs
+from main_api.bundled_model.corpus.phrases import Piece, phrases
+from main_api.bundled_model.corpus.programs import COUNTS, FILES, LISTS, PLOTS, TEXTS, Task
+from main_api.bundled_model.corpus.words import Words
+
+_FRAMES = "code"
+_GROUPS: Mapping[str, tuple[Mapping[str, Task], float]] = {
+    "code_lists": (LISTS, 10),
+    "code_numbers": (COUNTS, 10),
+    "code_texts": ({**TEXTS, **FILES, **PLOTS}, 12),
+}
+_FORMS = {"noun": 4.0, "head": 4.0, "verb": 4.5, "ask": 2.0, "data.head": 1.5, "them": 1.5}
+_STYLED = 0.85
+_TEXT, _INNER, _LIST, _HEAD = "\0", "\1", "\2", "\3"
+_SPECIAL_LIST = 0.12
+_DOUBLED = frozenset({"sum", "get", "put", "plot", "flip", "drop", "strip", "swap", "run"})
+_FIGURES = ("figure_1.png", "figure_1.png", "figure_1.png", "figure_2.png", "plot.png", "chart.png", "figure.png")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeAsk(Ask):
+    """A request for a program; `printed` are the lines that it prints, None if it draws a figure."""
+
+    printed: Sequence[str] | None = None
+
+
+def tool(rng: Random) -> Tool:
+    """Return the tool that runs programs under one of its names."""
+    say = phrases(_FRAMES).say
+    return Tool(say(rng, "tool.name"), (say(rng, "tool.argument"),), say(rng, "tool.description"))
+
+
+def ask(rng: Random, words: Words) -> Ask:
+    """Return a request for a program."""
+    file = rng.choices(list(_GROUPS), [weight for _, weight in _GROUPS.values()])[0]
+    tasks = _GROUPS[file][0]
+    name = rng.choices(list(tasks), [task.weight for task in tasks.values()])[0]
+    task = tasks[name]
+    return _Writer(rng, file, name, inputs(rng, words, task.inputs)).ask(task)
+
+
+def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
+    """Return what the product's tool shows of the run."""
+    lines = ask.printed if isinstance(ask, CodeAsk) else ()
+    if lines:
+        return Result("\n".join(lines), f"The program printed: {', '.join(lines)}")
+    if lines is None and rng.random() < 0.85:
+        figure = rng.choice(_FIGURES)
+        size = rng.choice((f"{rng.randint(2, 90)} KB", f"{rng.randint(200, 1023)} bytes"))
+        return Result(f"[files: {figure} ({size})]", f"The program made: {figure}")
+    return Result("(the code printed nothing)", "The program ran.")
+
+
+class _Writer:
+    """Words one request for one task about one set of inputs."""
+
+    def __init__(self, rng: Random, file: str, name: str, given: Inputs) -> None:
+        self._rng = rng
+        self._file = file
+        self._name = name
+        self._given = given
+        self._single = " " not in given.text
+        self._bare = rng.random() < 0.55
+        self._quote = rng.choice(('"{}"', '"{}"', "'{}'", "“{}”")) if "'" not in given.text else '"{}"'
+        section = "list.special" if rng.random() < _SPECIAL_LIST else "list"
+        self._list = phrases(_FRAMES).pieces(rng, section, n=given.typed.get("n", ""))
+
+    def ask(self, task: Task) -> Ask:
+        forms = _forms(self._file, self._name)
+        form = self._rng.choices(forms, [_FORMS[form] for form in forms])[0]
+        request = self._request(form)
+        clause = self._clause(form, forms)
+        first = request[0]
+        if not first.slot and first.text[0].islower() and self._rng.random() < _STYLED:
+            request[0] = Piece(first.text[0].upper() + first.text[1:])
+        printed = None if task.printed is None else [str(line) for line in task.printed(self._given.values)]
+        subject = "".join(piece.text for piece in self._quoted(self._core(forms), final=False)).removeprefix("the ")
+        values = (task.code(self._given.code),)
+        return CodeAsk("code", self._quoted(request, final=True), clause, values, subject, printed=printed)
+
+    def _core(self, forms: Sequence[str]) -> list[Piece]:
+        if "noun" in forms:
+            return self._task("noun")
+        return self._whole("head") if "head" in forms else self._task("verb")
+
+    def _request(self, form: str) -> list[Piece]:
+        if form == "ask":
+            return self._task("ask")
+        if form == "data.head":
+            return self._framed("data.head", {_HEAD: self._task("head")})
+        if form == "them":
+            return self._framed("data.them", {_INNER: self._task("them")})
+        pieces = self._whole(form)
+        if form != "verb":
+            return self._framed("frame.noun", {_INNER: pieces})
+        does, doing = _inflected(pieces)
+        chance = self._rng.random()
+        if does and chance < 0.3:
+            return self._framed("frame.does", {_INNER: does})
+        if doing and chance < 0.4:
+            return self._framed("frame.doing", {_INNER: doing})
+        return self._framed("frame.verb", {_INNER: pieces})
+
+    def _clause(self, form: str, forms: Sequence[str]) -> Sequence[Piece]:
+        if form == "them":
+            pieces = self._framed("data.clause", {_INNER: self._task("them")})
+        elif "verb" in forms and (form in {"verb", "ask"} or self._rng.random() < 0.5):
+            pieces = self._task("verb")
+            does, _ = _inflected(pieces)
+            styled = does and self._rng.random() < 0.25
+            pieces = self._framed("clause.does" if styled else "clause.verb", {_INNER: does if styled else pieces})
+        else:
+            pieces = self._framed("clause.noun", {_INNER: self._whole("noun" if "noun" in forms else "head")})
+        return self._quoted(pieces, final=False)
+
+    def _whole(self, form: str) -> list[Piece]:
+        return (
+            self._framed("of", {_HEAD: self._task("head"), _LIST: self._list}) if form == "head" else self._task(form)
+        )
+
+    def _task(self, form: str) -> list[Piece]:
+        pieces = phrases(self._file).pieces(
+            self._rng, f"{form}: {self._name}", **{"t": _TEXT, **self._given.typed, "l": _LIST}
+        )
+        return _spliced(pieces, {_LIST: self._list})
+
+    def _framed(self, section: str, inner: Mapping[str, Sequence[Piece]]) -> list[Piece]:
+        slots = {"x": _INNER, "v": _INNER, "vs": _INNER, "ving": _INNER, "h": _HEAD, "l": _LIST}
+        pieces = phrases(_FRAMES).pieces(self._rng, section, **slots, n=self._given.typed.get("n", ""))
+        return _spliced(pieces, inner)
+
+    def _quoted(self, pieces: Sequence[Piece], *, final: bool) -> list[Piece]:
+        """Put the text in, with quotation marks where its end would not be seen without."""
+        quoted: list[Piece] = []
+        for index, piece in enumerate(pieces):
+            if piece.text != _TEXT:
+                quoted.append(piece)
+                continue
+            rest = "".join(later.text for later in pieces[index + 1 :])
+            bare = self._bare and (self._single or (final and rest in {"", ".", "?"}))
+            if bare and not self._single and quoted and quoted[-1].text.endswith((" in ", " of ", " print ")):
+                quoted[-1] = Piece(f"{quoted[-1].text[:-1]}: ")
+            quoted.append(Piece(self._given.text if bare else self._quote.format(self._given.text), slot=True))
+        return quoted
+
+
+def _spliced(pieces: Sequence[Piece], inner: Mapping[str, Sequence[Piece]]) -> list[Piece]:
+    found: list[Piece] = []
+    for index, piece in enumerate(pieces):
+        parts = inner.get(piece.text, (piece,))
+        begins = index > 0 and pieces[index - 1].text.endswith(". ") and piece.text == _INNER
+        if begins and not parts[0].slot:
+            parts = [Piece(parts[0].text[0].upper() + parts[0].text[1:]), *parts[1:]]
+        found += parts
+    return found
+
+
+def _inflected(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """Return an imperative in the third person and as a gerund; empty where it has several verbs."""
+    first = pieces[0]
+    verb, blank, rest = first.text.partition(" ")
+    compound = any(" and " in piece.text for piece in pieces if not piece.slot)
+    if first.slot or compound or not verb.isalpha() or verb == "in":
+        return [], []
+    return (
+        [Piece(_third_person(verb) + blank + rest), *pieces[1:]],
+        [Piece(_gerund(verb) + blank + rest), *pieces[1:]],
+    )
+
+
+def _third_person(verb: str) -> str:
+    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
+        return f"{verb}es"
+    return f"{verb[:-1]}ies" if verb.endswith("y") and verb[-2] not in "aeiou" else f"{verb}s"
+
+
+def _gerund(verb: str) -> str:
+    if verb in _DOUBLED:
+        return f"{verb}{verb[-1]}ing"
+    return f"{verb[:-1]}ing" if verb.endswith("e") and not verb.endswith("ee") else f"{verb}ing"
+
+
+@functools.cache
+def _forms(file: str, name: str) -> list[str]:
+    sections = phrases(file).sections
+    forms = [form for form in _FORMS if f"{form}: {name}" in sections]
+    return [*forms, "data.head"] if "head" in forms else forms
