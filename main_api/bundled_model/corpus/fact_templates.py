@@ -99,8 +99,8 @@ def _template(side: str, topic: str, index: int, draft: _Draft) -> Template:
     return Template(
         side=side,
         topic=topic,
-        group=f"{topic}/{draft.subject}",
-        key=f"{topic}/{index}",
+        group=f"{side}/{topic}/{draft.subject}",
+        key=f"{side}/{topic}/{index}",
         attribute=draft.attribute,
         subject=_flat([draft.subject], place),
         sentences=made[""],
