@@ -2,7 +2,7 @@
 slots are filled in with such things."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.phrases import Piece, phrases
@@ -33,17 +33,17 @@ def topic(rng: Random, words: Words) -> str:
     return words.phrase(rng, longest=3)
 
 
-def filled(rng: Random, words: Words, book: str, section: str) -> str:
-    """Return a phrase of the file `book` with fitting values in its slots."""
-    text = phrases(book).say(rng, section, **_SLOTS)
+def filled(rng: Random, words: Words, book: str, section: str, **given: str) -> str:
+    """Return a phrase of the file `book` with fitting values in its slots; `given` are values for some of them."""
+    text = phrases(book).say(rng, section, **{**_SLOTS, **given} if given else _SLOTS)
     return _SLOT.sub(lambda found: value(rng, words, found[1]), text)
 
 
-def filled_pieces(rng: Random, words: Words, book: str, section: str) -> Sequence[Piece]:
+def filled_pieces(rng: Random, words: Words, book: str, section: str, **given: str) -> list[Piece]:
     """Like `filled`, in pieces, so that what is filled in is left alone by slips of the hand."""
     return [
         Piece(_SLOT.sub(lambda found: value(rng, words, found[1]), piece.text), piece.slot)
-        for piece in phrases(book).pieces(rng, section, **_SLOTS)
+        for piece in phrases(book).pieces(rng, section, **{**_SLOTS, **given})
     ]
 
 

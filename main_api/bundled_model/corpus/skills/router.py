@@ -1,0 +1,65 @@
+"""Who answers a request: the chat, one tool, or a plan of several steps."""
+
+from random import Random
+
+from main_api.bundled_model.corpus import instructions
+from main_api.bundled_model.corpus.conversation import Conversation, answer, as_json, system, user
+from main_api.bundled_model.corpus.phrases import phrases
+from main_api.bundled_model.corpus.skills.parts import joined, kind_module, parts, some_ask
+from main_api.bundled_model.corpus.skills.talk import out_of_scope, small_talk
+from main_api.bundled_model.corpus.wording import framed, message
+from main_api.bundled_model.corpus.words import Words
+
+_REASONS = {
+    "chat": "No tool is needed.",
+    "react": "One tool is needed.",
+    "plan_execute": "There are several parts.",
+}
+_WEIGHTS = (30, 42, 28)
+_KINDS = ("web", "documents", "calculation", "code", "slides", "special")
+_KIND_WEIGHTS = (24, 20, 18, 18, 9, 14)
+_BESIDE = 0.12
+_OF_TWO = 0.65
+
+
+def conversation(rng: Random, words: Words) -> Conversation:
+    """Return a request and who answers it."""
+    agent = rng.choices(tuple(_REASONS), _WEIGHTS)[0]
+    match agent:
+        case "chat":
+            text = _talk(rng, words) if rng.random() < 0.9 else f"{_ended(_talk(rng, words))} {_talk(rng, words)}"
+        case "react":
+            text = _one(rng, words)
+        case _:
+            text = _several(rng, words)
+    messages = [system(instructions.plain(rng, "router")), user(text)]
+    return Conversation("router", [*messages, answer(as_json({"reason": _REASONS[agent], "agent": agent}))])
+
+
+def _talk(rng: Random, words: Words) -> str:
+    return small_talk(rng, words)[0] if rng.random() < 0.5 else out_of_scope(rng, words)
+
+
+def _one(rng: Random, words: Words) -> str:
+    """Return one request, sometimes beside a sentence that asks for nothing."""
+    ask = kind_module(rng.choices(_KINDS, _KIND_WEIGHTS)[0]).ask(rng, words)
+    text = message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
+    return _beside(rng, text) if rng.random() < _BESIDE else text
+
+
+def _several(rng: Random, words: Words) -> str:
+    count = 2 if rng.random() < _OF_TWO else rng.choice((3, 3, 4, 5))
+    if rng.random() < 0.25:
+        return joined(rng, [some_ask(rng, words) for _ in range(count)])
+    return parts(rng, words, count).text
+
+
+def _beside(rng: Random, text: str) -> str:
+    """Put a sentence before or after `text`."""
+    if rng.random() < 0.6:
+        return f"{phrases('router').say(rng, 'before')} {text[:1].upper()}{text[1:]}"
+    return f"{_ended(text)} {phrases('router').say(rng, 'after')}"
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -1,0 +1,77 @@
+"""Titles of conversations: what the request is about, copied, in at most six words."""
+
+from random import Random
+
+from main_api.bundled_model.corpus import instructions
+from main_api.bundled_model.corpus.ask import KindName
+from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
+from main_api.bundled_model.corpus.phrases import Piece
+from main_api.bundled_model.corpus.results import error, failed
+from main_api.bundled_model.corpus.skills.parts import kind_module
+from main_api.bundled_model.corpus.skills.talk import ANSWERS, DECLINE
+from main_api.bundled_model.corpus.skills.topics import filled, filled_pieces, topic
+from main_api.bundled_model.corpus.wording import framed, message
+from main_api.bundled_model.corpus.words import Words
+
+_LONGEST = 6
+_KINDS: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides", "special")
+_WEIGHTS = (20, 18, 14, 14, 12, 8)
+_TALKED = 0.14
+_TALK = {
+    "greeting": "Greeting",
+    "how": "Greeting",
+    "identity": "About Twinport",
+    "ability": "What Twinport can do",
+    "bigger": "Connecting a bigger model",
+    "thanks": "Thanks",
+    "bye": "Goodbye",
+}
+_ABOUT_TOPICS = ("world", "world", "opinion", "writing", "image", "action")
+
+
+def conversation(rng: Random, words: Words) -> Conversation:
+    """Return an exchange and its title."""
+    exchange = _talked if rng.random() < _TALKED else _asked
+    request, reply, title = exchange(rng, words)
+    text = f"User: {request}\nAssistant: {reply}"
+    return Conversation("titles", [system(instructions.plain(rng, "title")), user(text), answer(title)])
+
+
+def shortened(subject: str) -> str:
+    """Return the first words of `subject` as a heading."""
+    text = " ".join(subject.replace('"', "").split()[:_LONGEST]).rstrip(",;:.?!")
+    return text[:1].upper() + text[1:]
+
+
+def _asked(rng: Random, words: Words) -> tuple[str, str, str]:
+    """Return a request to a tool, its answer and the title."""
+    kind = rng.choices(_KINDS, _WEIGHTS)[0]
+    module = kind_module(kind)
+    ask = module.ask(rng, words)
+    request = message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
+    roll = rng.random()
+    if roll < 0.08:
+        reply = "I have no tool for that."
+    elif roll < 0.16:
+        reply = DECLINE
+    else:
+        tool = ask.tool or module.tool(rng)
+        reply = failed(tool.name, error(rng)) if roll < 0.24 else module.result(rng, words, ask, tool).answer
+    title = (
+        f"Presentation: {' '.join(ask.subject.split()[: _LONGEST - 1])}" if kind == "slides" else shortened(ask.subject)
+    )
+    return request, reply, title
+
+
+def _talked(rng: Random, words: Words) -> tuple[str, str, str]:
+    """Return small talk, or a request that is declined, and the title."""
+    if rng.random() < 0.45:
+        section = rng.choice(list(_TALK))
+        return message(rng, [Piece(filled(rng, words, "talk", section))]), ANSWERS[section], _TALK[section]
+    about = topic(rng, words)
+    pieces: list[Piece] = []
+    while not any(piece.slot and piece.text == about for piece in pieces):
+        pieces = filled_pieces(rng, words, "decline", rng.choice(_ABOUT_TOPICS), topic=about)
+    if not pieces[0].slot:
+        pieces[0] = Piece(pieces[0].text[:1].upper() + pieces[0].text[1:])
+    return message(rng, pieces), DECLINE, shortened(about)
