@@ -1,0 +1,124 @@
+"""Requests that the user's or the organisation's own documents answer.
+
+A question that names the document is copied whole; out of "look in X for Y", Y is copied. `phrases/documents.txt` has
+the documents, the questions and the frames.
+"""
+
+from collections.abc import Mapping
+from random import Random
+
+from main_api.bundled_model.corpus.ask import Ask, Result, Tool
+from main_api.bundled_model.corpus.facts import fact
+from main_api.bundled_model.corpus.phrases import Piece, phrases
+from main_api.bundled_model.corpus.searching import (
+    Search,
+    Sought,
+    bare,
+    capitalised,
+    found,
+    placed,
+    small,
+    typed,
+)
+from main_api.bundled_model.corpus.topics import fillers, topic
+from main_api.bundled_model.corpus.words import Words
+
+_FORMS = {"topic": 44, "about": 8, "direct": 22, "own": 8, "indirect": 8, "fact": 10}
+_FACT = 0.35
+_PART = 0.2
+_BARE = 0.62
+_BY_COMMAND = 0.3
+_MANY = 0.4
+_OWN_DESCRIPTION = 0.3
+_DESCRIPTION = "Search the user's own uploaded documents (handbooks, reports, contracts, notes, PDFs)."
+_NAMES = (
+    *("rag",) * 14,
+    *("rag_search",) * 3,
+    *("document_search",) * 3,
+    *("search_documents",) * 2,
+    "knowledge_base",
+    "doc_search",
+    "docs",
+    "search_files",
+    "file_search",
+    "search_docs",
+    "my_documents",
+    "documents",
+    "retrieve",
+    "retriever",
+    "kb_search",
+    "search_knowledge",
+    "internal_search",
+    "pdf_search",
+)
+_ARGUMENTS = (*("query",) * 8, "q", "search", "question", "text", "search_query", "terms", "keywords")
+
+
+def tool(rng: Random) -> Tool:
+    """Return the document search under one of its names."""
+    own = rng.random() < _OWN_DESCRIPTION
+    description = _DESCRIPTION if own else phrases("documents").say(rng, "description")
+    return Tool(rng.choice(_NAMES), (rng.choice(_ARGUMENTS),), description)
+
+
+def ask(rng: Random, words: Words) -> Ask:
+    """Return a request for what documents say."""
+    slots = _documents(rng, words)
+    sought = _sought(rng, words, slots)
+    return Search(
+        "documents",
+        *_worded(rng, sought, slots),
+        sought.subject,
+        fact=sought.fact,
+        topic=sought.topic,
+    )
+
+
+def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
+    """Return passages of which one answers, mostly."""
+    return found(rng, words, ask, "office")
+
+
+def _documents(rng: Random, words: Words) -> dict[str, str]:
+    """Return the slots of the phrase file: where to look, and a topic."""
+    slots = fillers(rng, words)
+    book = phrases("documents")
+    one, many = book.say(rng, "one", **slots), book.say(rng, "many", **slots)
+    about = topic(rng, words, "office", slots)
+    return slots | {"one": one, "many": many, "d": many if rng.random() < _MANY else one, "t": about}
+
+
+def _sought(rng: Random, words: Words, slots: Mapping[str, str]) -> Sought:
+    form = rng.choices(list(_FORMS), list(_FORMS.values()))[0]
+    about, book = slots["t"], phrases("documents")
+    if form == "fact" or (form == "topic" and rng.random() < _FACT):
+        known = fact(rng, words, "organisation")
+        if form == "fact":
+            return Sought(form, typed(rng, small(known.question)), known.subject, known)
+        return Sought(form, typed(rng, known.noun), known.noun.removeprefix("the "), known)
+    if form != "topic":
+        text = book.say(rng, form, **slots)
+    else:
+        text = book.say(rng, "part", **slots) if rng.random() < _PART else about
+    subject = about if about in text else text
+    return Sought(form, typed(rng, text), subject.removeprefix("the "), topic=subject)
+
+
+def _worded(rng: Random, sought: Sought, slots: Mapping[str, str]) -> tuple[list[Piece], list[Piece], tuple[str]]:
+    """Return the request, the clause and the values."""
+    book, text = phrases("documents"), sought.text
+    names_document = sought.form in ("direct", "own", "indirect")
+    sections = {
+        "topic": ("clause topic", "request topic"),
+        "about": ("clause about", "clause about"),
+        "fact": ("clause fact", "request question"),
+    }
+    commanding, asking = sections.get(sought.form, ("clause question", "request frame"))
+    clause = placed(rng, book, commanding, text, slots)
+    if sought.form in ("direct", "own") and rng.random() < _BARE:
+        request = bare(rng, text)
+        copied = next(piece.text for piece in request if piece.slot)
+        return request, clause if copied == text and rng.random() < 0.5 else [], (copied,)
+    if sought.form == "about" or (not names_document and rng.random() < _BY_COMMAND):
+        return capitalised(clause), clause, (text,)
+    return capitalised(placed(rng, book, asking, text, slots)), clause, (text,)

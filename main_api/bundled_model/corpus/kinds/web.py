@@ -1,0 +1,116 @@
+"""Requests that the web answers: questions about the world, and commands to search for something.
+
+Questions are copied whole; out of a command what is sought is copied. `phrases/web.txt` has the frames,
+`phrases/web_questions.txt` questions with sentences that answer them.
+"""
+
+from random import Random
+
+from main_api.bundled_model.corpus.ask import Ask, Result, Tool
+from main_api.bundled_model.corpus.facts import fact
+from main_api.bundled_model.corpus.phrases import Piece, phrases
+from main_api.bundled_model.corpus.searching import (
+    Search,
+    Sought,
+    bare,
+    capitalised,
+    found,
+    placed,
+    small,
+    typed,
+)
+from main_api.bundled_model.corpus.topics import fillers, topic
+from main_api.bundled_model.corpus.words import Words
+
+_FORMS = {"topic": 40, "direct": 32, "indirect": 14, "keywords": 14}
+_FACT = 0.35
+_BARE = 0.5
+_BARE_KEYWORDS = 0.35
+_BY_COMMAND = 0.3
+_OWN_DESCRIPTION = 0.3
+_DESCRIPTION = "Search the web for current information and facts."
+_NAMES = (
+    *("websearch",) * 14,
+    *("web_search",) * 4,
+    *("search_web",) * 2,
+    "internet_search",
+    "search",
+    "google",
+    "google_search",
+    "search_internet",
+    "web",
+    "online_search",
+    "search_online",
+    "browser_search",
+    "duckduckgo",
+    "bing_search",
+    "find_online",
+    "webSearch",
+    "web-search",
+    "news_search",
+)
+_ARGUMENTS = (*("query",) * 8, "q", "search", "question", "text", "search_query", "terms", "keywords")
+
+
+def tool(rng: Random) -> Tool:
+    """Return the web search under one of its names."""
+    own = rng.random() < _OWN_DESCRIPTION
+    description = _DESCRIPTION if own else phrases("web").say(rng, "description")
+    return Tool(rng.choice(_NAMES), (rng.choice(_ARGUMENTS),), description)
+
+
+def ask(rng: Random, words: Words) -> Ask:
+    """Return a request for facts of the world."""
+    sought = _sought(rng, words)
+    return Search(
+        "web",
+        *_worded(rng, sought),
+        sought.subject,
+        fact=sought.fact,
+        answer=sought.answer,
+        topic=sought.topic,
+    )
+
+
+def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
+    """Return sources of which one answers, mostly."""
+    return found(rng, words, ask, "world")
+
+
+def _sought(rng: Random, words: Words) -> Sought:
+    form = rng.choices(list(_FORMS), list(_FORMS.values()))[0]
+    if form in ("topic", "direct") and rng.random() < _FACT:
+        known = fact(rng, words, "world")
+        if form == "topic":
+            return Sought(form, typed(rng, known.noun), _title(known.noun), known)
+        return Sought(form, typed(rng, small(known.question)), known.subject, known)
+    if form == "topic":
+        text = topic(rng, words, "world")
+        return Sought(form, typed(rng, text), _title(text), topic=text)
+    pieces = phrases("web_questions").pieces(rng, form, **fillers(rng, words))
+    question, _, answer = "".join(piece.text for piece in pieces).partition(" => ")
+    subjects = [piece.text for piece in pieces if piece.slot and piece.text in question]
+    answer = answer[:1].upper() + answer[1:]
+    return Sought(form, typed(rng, question), max(subjects, key=len, default=question), answer=answer, topic=question)
+
+
+def _worded(rng: Random, sought: Sought) -> tuple[list[Piece], list[Piece], tuple[str]]:
+    """Return the request, the clause and the values."""
+    book, text = phrases("web"), sought.text
+    question = sought.form in ("direct", "indirect")
+    clause = placed(rng, book, "clause question" if question else "clause topic", text)
+    if sought.form == "direct" and rng.random() < _BARE:
+        request = bare(rng, text)
+        copied = next(piece.text for piece in request if piece.slot)
+        return request, clause if copied == text and rng.random() < 0.5 else [], (copied,)
+    if sought.form == "keywords" and rng.random() < _BARE_KEYWORDS:
+        copied = text[:1].upper() + text[1:] if rng.random() < 0.3 else text
+        return [Piece(copied, slot=True)], [], (copied,)
+    if rng.random() < _BY_COMMAND:
+        return capitalised(clause), clause, (text,)
+    section = {"direct": "request question", "indirect": "request indirect"}.get(sought.form, "request topic")
+    return capitalised(placed(rng, book, section, text)), clause, (text,)
+
+
+def _title(text: str) -> str:
+    return text.removeprefix("the ")

@@ -1,0 +1,144 @@
+"""What the two searches, of the web and of documents, have in common: how what is sought sits in a message, and what
+is found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from main_api.bundled_model.corpus.ask import Ask, Result
+from main_api.bundled_model.corpus.facts import Fact, distractor, fact, filler
+from main_api.bundled_model.corpus.phrases import Phrases, Piece, phrases
+from main_api.bundled_model.corpus.sources import numbered
+from main_api.bundled_model.corpus.topics import Field, fillers, topic
+from main_api.bundled_model.corpus.words import Words
+
+NOTHING = 0.12
+"""How often the sources do not say what is asked."""
+
+_SLOT = "\0"
+_LOWER = 0.12
+_SLIP = 0.04
+_LONG_ENOUGH = 5
+_SECOND_SENTENCE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Ask):
+    """Remembers what its result needs: the sentence that answers it, or the topic that the sources name."""
+
+    answer: str = ""
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is copied into the query. `form` says how it can stand in a sentence: as a noun ("topic"), as a question in
+    direct order ("direct") or as one inside another sentence ("indirect"). Questions begin small."""
+
+    form: str
+    text: str
+    subject: str
+    fact: Fact | None = None
+    answer: str = ""
+    topic: str = ""
+
+
+def placed(
+    rng: Random, book: Phrases, section: str, sought: str, slots: Mapping[str, str] | None = None
+) -> list[Piece]:
+    """Return a phrase of `section` with `sought` in its place as the only stretch that may not be altered."""
+    before, _, after = book.say(rng, section, **{**(slots or {}), "q": _SLOT}).partition(_SLOT)
+    pieces = [Piece(before), Piece(sought, slot=True), Piece(after)]
+    return [piece for piece in pieces if piece.text]
+
+
+def capitalised(pieces: Sequence[Piece]) -> list[Piece]:
+    """Begin a message with a capital, unless it begins with what is copied."""
+    first, *rest = pieces
+    return [first if first.slot else Piece(first.text[:1].upper() + first.text[1:]), *rest]
+
+
+def bare(rng: Random, question: str) -> list[Piece]:
+    """Return a question as a whole message, with something said before or after it at times. What is copied begins
+    with a capital mostly."""
+    text = question[:1].upper() + question[1:] if rng.random() < 0.85 else question
+    pieces = [Piece(text, slot=True)]
+    if rng.random() < 0.9:
+        pieces.append(Piece("?"))
+    kind = rng.random()
+    book = phrases("web")
+    if kind < 0.1:
+        return [Piece(f"{book.say(rng, 'before')} "), *pieces]
+    if kind < 0.2 and len(pieces) > 1:
+        return [*pieces, Piece(f" {book.say(rng, 'after')}")]
+    return pieces
+
+
+def typed(rng: Random, text: str) -> str:
+    """Return a text as it might be typed: small letters or a slip at times. It is copied as it is typed."""
+    if rng.random() < _LOWER:
+        text = text.lower()
+    if rng.random() < _SLIP:
+        words = text.split(" ")
+        long = [index for index, word in enumerate(words) if len(word) >= _LONG_ENOUGH and word.isalpha()]
+        if long:
+            index = rng.choice(long)
+            at = rng.randrange(1, len(words[index]) - 1)
+            words[index] = words[index][:at] + words[index][at + 1 :]
+        text = " ".join(words)
+    return text
+
+
+def small(question: str) -> str:
+    """Return a question as it stands inside a sentence."""
+    return question[:1].lower() + question[1:]
+
+
+def found(rng: Random, words: Words, ask: Ask, field: Field) -> Result:
+    """Return sources and the answer by them; where they do not answer, the answer says so."""
+    nothing = "The search found nothing about that." if field == "world" else "The documents do not say that."
+    answered = rng.random() >= NOTHING
+    count = rng.choices((1, 2, 3, 4), (25, 35, 25, 15))[0]
+    slots = fillers(rng, words)
+    sentence = _answer(rng, ask, field, slots)
+    passages = [_other(rng, words, ask, field, slots) for _ in range(count)]
+    passages = [passage for passage in passages if sentence not in passage]
+    if not answered:
+        return Result(numbered(rng, words, passages or [filler(rng, words)]), nothing)
+    at = rng.randint(0, min(len(passages), count - 1))
+    passages[at : at + 1] = [_passage(rng, words, sentence, ask)]
+    return Result(numbered(rng, words, passages), f"{sentence} [{at + 1}]")
+
+
+def _answer(rng: Random, ask: Ask, field: Field, slots: Mapping[str, str]) -> str:
+    if ask.fact is not None:
+        return ask.fact.sentence
+    if isinstance(ask, Search) and ask.answer:
+        return ask.answer
+    return _named(rng, ask.topic if isinstance(ask, Search) and ask.topic else ask.subject, field, slots)
+
+
+def _passage(rng: Random, words: Words, sentence: str, ask: Ask) -> str:
+    """Return the sentence with another beside it at times: after it, or before it where it is told by what it says."""
+    if rng.random() >= _SECOND_SENTENCE:
+        return sentence
+    other = filler(rng, words)
+    by_name = ask.fact is None and isinstance(ask, Search) and not ask.answer
+    return f"{sentence} {other}" if by_name or rng.random() < 0.5 else f"{other} {sentence}"
+
+
+def _other(rng: Random, words: Words, ask: Ask, field: Field, slots: Mapping[str, str]) -> str:
+    """Return a sentence that does not answer."""
+    if ask.fact is not None:
+        return distractor(rng, words, ask.fact)
+    kind = rng.random()
+    if kind < 0.45:
+        return _named(rng, topic(rng, words, field, slots), field, slots)
+    if kind < 0.8:
+        return fact(rng, words, "world" if field == "world" else "organisation").sentence
+    return filler(rng, words)
+
+
+def _named(rng: Random, subject: str, field: Field, slots: Mapping[str, str]) -> str:
+    text = phrases("findings").say(rng, field, **slots, t=subject)
+    return text[:1].upper() + text[1:]

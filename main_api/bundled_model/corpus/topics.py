@@ -1,0 +1,101 @@
+"""What is asked about: noun phrases of the world and of an organisation, mixed with names and words at random."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from main_api.bundled_model.corpus.phrases import phrases
+from main_api.bundled_model.corpus.words import Words
+
+Field = Literal["world", "office"]
+
+_REAL = 0.45
+_MIXED = 0.42
+_JOINED = 0.06
+_KNOWN_WORD = 0.5
+_NAMED = ("place", "person", "org", "work", "event", "thing", "product")
+_FILES = ("pdf", "pdf", "docx", "txt", "md", "pptx", "xlsx")
+
+
+def topic(rng: Random, words: Words, field: Field, slots: Mapping[str, str] | None = None) -> str:
+    """Return a noun phrase: mostly a real one, else one put together, else words without grammar."""
+    kind = rng.random()
+    if kind > _REAL + _MIXED:
+        return words.phrase(rng) if rng.random() < 0.5 else words.name(rng)
+    slots = fillers(rng, words) if slots is None else slots
+    section = rng.choice(_sections(field)) if kind < _REAL else f"mixed {field}"
+    text = phrases("topics").say(rng, section, **slots)
+    if rng.random() < _JOINED:
+        other = phrases("topics").say(rng, rng.choice(_sections(field)), **slots)
+        text = f"{text} {rng.choice(('and', 'and', 'in', 'for', 'or', 'versus', 'without', 'with'))} {other}"
+    return text
+
+
+def fillers(rng: Random, words: Words) -> dict[str, str]:
+    """Return a value for every slot of the phrase files on topics, questions and documents."""
+    known = _entities()
+    name = words.name(rng)
+    year = str(rng.randint(1900, 2031) if rng.random() < 0.6 else rng.randint(2019, 2028))
+    slots = {
+        "year": year,
+        "month": rng.choice(known["month"]),
+        "date": f"{rng.randint(1, 28)} {rng.choice(known['month'])}",
+        "clock": _clock(rng),
+        "number": words.number(rng),
+        "small": str(rng.randint(2, 40)),
+        "small2": str(rng.randint(0, 9)),
+        "code": f"{rng.choice('ABCDEFHKLMPQRSTX')}{rng.choice(('', '-'))}{rng.randint(1, 9999)}",
+        "name": name,
+        "name2": words.name(rng),
+        "name3": words.name(rng),
+        "word": words.any(rng),
+        "word2": words.any(rng),
+        "word3": words.any(rng),
+        "file": _file(rng, words),
+        "thing2": rng.choice(known["matter"]),
+    }
+    for kind in _NAMED:
+        slots[kind] = rng.choice(known[kind])
+    for kind in rng.sample(_NAMED, 3):
+        slots[kind] = words.name(rng)
+    for kind in ("place2", "person2", "org2", "product2"):
+        slots[kind] = rng.choice(known[kind[:-1]])
+    for kind in ("animal", "food", "drug", "jargon", "matter", "verb"):
+        slots[kind] = rng.choice(known[kind])
+    for kind in ("noun", "noun2", "noun3", "adjective", "adjective2"):
+        slots[kind] = rng.choice(known[kind.rstrip("23")]) if rng.random() < _KNOWN_WORD else words.any(rng)
+    slots["when"] = rng.choice(known["when"]).replace("{month}", slots["month"]).replace("{year}", year)
+    return slots
+
+
+def _clock(rng: Random) -> str:
+    hour = rng.randint(1, 12)
+    return rng.choice((f"{hour} {rng.choice(('am', 'pm'))}", f"{hour + 8}:{rng.choice(('00', '15', '30', '45'))}"))
+
+
+def _file(rng: Random, words: Words) -> str:
+    joint = rng.choice(("_", "-", "", " "))
+    stem = joint.join(words.any(rng) for _ in range(rng.randint(1, 3)))
+    number = rng.choice(("", "", f"{joint or '_'}{rng.randint(1, 2030)}", f"{joint or '-'}v{rng.randint(1, 9)}"))
+    return f"{stem}{number}.{rng.choice(_FILES)}"
+
+
+@functools.cache
+def _sections(field: Field) -> Sequence[str]:
+    return [section for section in phrases("topics").sections if section.startswith(f"{field} ")]
+
+
+@functools.cache
+def _entities() -> Mapping[str, Sequence[str]]:
+    """Return the lists of `entities.txt`, which are plain lines, by section."""
+    found: dict[str, list[str]] = {}
+    section = ""
+    for line in Path(__file__).with_name("phrases").joinpath("entities.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line[1:-1]
+            found[section] = []
+        elif line and not line.startswith("#"):
+            found[section].append(line)
+    return found
