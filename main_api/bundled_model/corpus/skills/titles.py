@@ -1,9 +1,10 @@
 """Titles of conversations: what the request is about, copied, in at most six words."""
 
+import re
 from random import Random
 
 from main_api.bundled_model.corpus import instructions
-from main_api.bundled_model.corpus.ask import KindName
+from main_api.bundled_model.corpus.ask import Ask, KindName
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
 from main_api.bundled_model.corpus.phrases import Piece
 from main_api.bundled_model.corpus.results import error, failed
@@ -17,6 +18,11 @@ _LONGEST = 6
 _KINDS: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides", "special")
 _WEIGHTS = (20, 18, 14, 14, 12, 8)
 _TALKED = 0.14
+_QUESTION = re.compile(
+    "(who|what|when|where|why|how|which|whose|is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|"
+    "had|if|whether|in|at|to) ",
+    re.IGNORECASE,
+)
 _TALK = {
     "greeting": "Greeting",
     "how": "Greeting",
@@ -57,10 +63,26 @@ def _asked(rng: Random, words: Words) -> tuple[str, str, str]:
     else:
         tool = ask.tool or module.tool(rng)
         reply = failed(tool.name, error(rng)) if roll < 0.24 else module.result(rng, words, ask, tool).answer
-    title = (
-        f"Presentation: {' '.join(ask.subject.split()[: _LONGEST - 1])}" if kind == "slides" else shortened(ask.subject)
-    )
-    return request, reply, title
+    return request, reply, _title(ask, request)
+
+
+def _title(ask: Ask, request: str) -> str:
+    match ask.kind:
+        case "calculation":
+            return ask.subject
+        case "slides":
+            return f"Presentation: {' '.join(ask.values[0].split()[: _LONGEST - 1])}"
+        case "web" | "documents":
+            return shortened(_sought(ask, request))
+        case _:
+            return shortened(ask.subject)
+
+
+def _sought(ask: Ask, request: str) -> str:
+    """Return the topic: what is searched for, or what it is about where that is a question or long."""
+    query = ask.values[0]
+    plain = not _QUESTION.match(query) and len(query.split()) <= _LONGEST
+    return ask.subject if not plain and ask.subject in request else query
 
 
 def _talked(rng: Random, words: Words) -> tuple[str, str, str]:
