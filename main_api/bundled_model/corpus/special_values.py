@@ -1,4 +1,3 @@
-# ruff: noqa: S311
 """Values for the arguments of special tools: real-sounding ones mixed with names and words that do not exist."""
 
 import calendar
@@ -54,8 +53,7 @@ def fills(rng: Random, words: Words) -> Mapping[str, str]:
 
 
 _PROPER = frozenset(
-    "city country place person company product song artist film team book shop hotel museum airport station language game"
-    " model playlist meetingroom planet game medicine".split()
+    ["city", "country", "place", "person", "company", "product", "song", "artist", "film", "team", "book", "shop", "hotel", "museum", "airport", "station", "language", "game", "model", "playlist", "meetingroom", "planet", "game", "medicine"]
 )
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: S311
 """Requests for tools that are not the standing ones: known domains, and tools made up on the fly.
 
 A made-up tool ("lookup_zorbit: Look up the status of a zorbit by its code.") can only be chosen by what its
