@@ -46,7 +46,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
 def shortened(subject: str) -> str:
     """Return the first words of `subject` as a heading."""
     text = " ".join(subject.replace('"', "").split()[:_LONGEST]).rstrip(",;:.?!")
-    return text[:1].upper() + text[1:]
+    return text if "://" in text else text[:1].upper() + text[1:]
 
 
 def _asked(rng: Random, words: Words) -> tuple[str, str, str]:
