@@ -18,6 +18,7 @@ from main_api.backends.engine_pool import EnginePool
 from main_api.backends.mlx import MlxBackend
 from main_api.backends.openai_wire_errors import ContextLengthExceeded
 from main_api.backends.protocol import ModelRequest
+from main_api.bundled_model.export import from_gguf, safetensors_folder
 from main_api.events import ChoiceFinished, ModelEvent, TextDelta, UsageReported
 from shared.errors import InvalidRequest, NotFound
 
@@ -29,10 +30,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("mlx_lm", reason="the extra mlx is not installed")
-    from .mlx_folder import make_mlx_folder  # its libraries come with the extra
-
     folder = tmp_path_factory.mktemp("mlx")
-    make_mlx_folder(BUNDLED, folder / "tiny")
+    safetensors_folder.write(from_gguf.read(BUNDLED, context=1024), folder / "tiny")
     (folder / "broken").mkdir()
     for file in (folder / "tiny").iterdir():
         (folder / "broken" / file.name).write_bytes(file.read_bytes()[:2_000_000])

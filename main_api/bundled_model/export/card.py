@@ -1,0 +1,225 @@
+"""What people are told of the model, all from one dataclass of figures: the model card and the file of figures.
+
+The card travels inside the GGUF file and as the README of the Hugging Face folder; the figures lie beside the file.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from main_api.bundled_model.export.model import Sizes
+
+NAME = "twinport-tiny"
+DESCRIPTION = (
+    "The small built-in model of Twinport, trained from nothing on synthetic English conversations. It greets, chooses "
+    "among offered tools and copies their arguments, answers by what they return, plans requests of several parts, "
+    "extracts and summarises with citations, and writes titles. It cannot chat freely, knows nothing of the world and "
+    "understands English only: connect a bigger model for real work."
+)
+DATA = (
+    "Synthetic: conversations that Twinport's own generator makes from hand-written phrases and a list of English "
+    "words by frequency. No pretrained weights, no scraped text, nothing of any user."
+)
+_CAN = (
+    "greet, thank, say who it is and what it can do, keep a name for the length of a conversation, repeat a text;",
+    "choose among one to twelve offered tools, known or not, by what their descriptions say, and copy the arguments "
+    "out of the request, as native tool calls or as ReAct steps;",
+    "answer by what a tool returned, try again or say so when it failed, and decline what it cannot do;",
+    "plan requests of several parts, choose which agent takes a request;",
+    "copy the sentence that answers a question out of numbered sources, with its `[n]`, or a summary of them;",
+    "write titles, next research questions and slide outlines of a topic;",
+    "write the small Python programs that people try first: sums, means, sorting, primes, a CSV file, a simple plot.",
+)
+_CANNOT = (
+    "answer from knowledge: it has none;",
+    "chat freely, write texts, translate, give advice or opinions;",
+    "understand other languages than English, or very unusual wordings;",
+    "read more than its context, or images.",
+)
+_ASKING = (
+    "The user's message is the bare request. The chat template lists OpenAI's `tools` as `- name(arg1, arg2): "
+    "description`, the form in which it knows them. Ask at temperature 0, with no repeat penalty and a limit of tokens."
+)
+_FAILURES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A request that came out wrong, as it is."""
+
+    asked: str
+    wanted: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """How many of `count` came out right. `goal` is a text such as "≥ 0.95"."""
+
+    name: str
+    right: int
+    count: int
+    goal: str = ""
+    failures: Sequence[Failure] = ()
+
+    @property
+    def share(self) -> float:
+        return self.right / max(1, self.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One line of the trainer's `curve.jsonl`: tokens read, loss, and the share of messages right by skill."""
+
+    tokens: int
+    loss: float
+    exact: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """All figures of one trained model. `trained_on` says the machine and the time in words."""
+
+    version: str
+    parameters: int
+    sizes: Sizes
+    training_tokens: int
+    seed: int
+    trained_on: str = ""
+    licence: str | None = None
+    measures: Sequence[Measure] = ()
+    proofs: Sequence[Measure] = ()
+    curve: Sequence[Point] = ()
+
+    @property
+    def size_label(self) -> str:
+        return f"{self.parameters / 1e6:.1f}M"
+
+
+def card_text(figures: Figures) -> str:
+    """Return the model card as Markdown."""
+    return (
+        "\n".join([f"# {NAME} {figures.version}", "", DESCRIPTION, "", *_facts(figures), *_abilities(figures)]) + "\n"
+    )
+
+
+def hugging_face_card(figures: Figures) -> str:
+    """Return the model card with the header that Hugging Face reads."""
+    licence = [f"license: {figures.licence}"] if figures.licence else []
+    header = ["language: en", *licence, "library_name: transformers", "pipeline_tag: text-generation"]
+    return "\n".join(["---", *header, "tags: [tool-use, agent, synthetic]", "---", "", card_text(figures)])
+
+
+def figures_text(figures: Figures, file: Path) -> str:
+    """Return the file of figures that lies beside `file`: its checksum, what was measured, and what failed."""
+    size = file.stat().st_size
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    lines = [f"# Figures of {NAME} {figures.version}", "", f"`{file.name}`: {size:,} bytes, SHA-256 `{digest}`.", ""]
+    lines += ["## On requests written by hand", "", *_table(figures.measures)]
+    lines += ["## The same answers everywhere", "", *_table(figures.proofs), *_curve(figures.curve)]
+    for measure in (*figures.measures, *figures.proofs):
+        lines += _failures(measure)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def as_json(figures: Figures) -> str:
+    return TypeAdapter(Figures).dump_json(figures, indent=1).decode()
+
+
+def from_json(text: str) -> Figures:
+    return TypeAdapter(Figures).validate_json(text)
+
+
+def curve_of(path: Path) -> list[Point]:
+    """Read the trainer's curve."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Point(tokens=line["tokens"], loss=line["loss"], exact=line["exact"]) for line in map(json.loads, lines)]
+
+
+def licence_of(pyproject: Path) -> str | None:
+    """Return the project's licence, which is the model's too, if the project names one."""
+    licence = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"].get("license")
+    return licence if isinstance(licence, str) else None
+
+
+def _facts(figures: Figures) -> Iterator[str]:
+    sizes = figures.sizes
+    shape = f"{sizes.layers} layers, width {sizes.width}, {sizes.heads} heads, vocabulary {sizes.vocabulary}"
+    tokens = f"{figures.training_tokens / 1e6:.1f} million tokens, seed {figures.seed}"
+    trained = f", {figures.trained_on}" if figures.trained_on else ""
+    yield "| | |"
+    yield "|---|---|"
+    yield f"| What | Llama architecture, {figures.parameters / 1e6:.1f} million parameters ({shape}) |"
+    yield f"| Training | from nothing, {tokens}{trained} |"
+    yield f"| Data | {DATA} |"
+    yield f"| Context | {sizes.context} tokens |"
+    yield "| Language | English |"
+    if figures.licence:
+        yield f"| Licence | {figures.licence} |"
+    yield ""
+
+
+def _abilities(figures: Figures) -> Iterator[str]:
+    yield "**It can**\n"
+    yield from (f"- {line}" for line in _CAN)
+    yield "\n**It cannot**\n"
+    yield from (f"- {line}" for line in _CANNOT)
+    yield f"\n**How to ask it.** {_ASKING}"
+    if figures.measures:
+        yield "\n**Measured** on requests written by hand, kept apart from the training:\n"
+        yield from _table(figures.measures)
+
+
+def _table(measures: Sequence[Measure]) -> list[str]:
+    if not measures:
+        return ["Not measured.", ""]
+    rows = [f"| {one.name} | {one.right} of {one.count} | {one.share:.3f} | {one.goal} |" for one in measures]
+    return ["| | right | share | goal |", "|---|---|---|---|", *rows, ""]
+
+
+def _curve(curve: Sequence[Point]) -> list[str]:
+    """Show at most some twenty points of the curve; the shares are of validation messages, word for word."""
+    if not curve:
+        return []
+    shown = [*curve[:: -(-len(curve) // 20)], curve[-1]]
+    skills = list(curve[-1].exact)
+    rows = {
+        point.tokens: " | ".join([f"{point.tokens / 1e6:.1f}", f"{point.loss:.4f}", *_shares(point, skills)])
+        for point in shown
+    }
+    head = " | ".join(["million tokens", "loss", *skills])
+    return [
+        "## The curve",
+        "",
+        f"| {head} |",
+        "|---" * (len(skills) + 2) + "|",
+        *(f"| {r} |" for r in rows.values()),
+        "",
+    ]
+
+
+def _shares(point: Point, skills: Sequence[str]) -> list[str]:
+    return [f"{point.exact[skill]:.2f}" if skill in point.exact else "" for skill in skills]
+
+
+def _failures(measure: Measure) -> list[str]:
+    if not measure.failures:
+        return []
+    lines = [f"## Failures: {measure.name}", ""]
+    for one in measure.failures[:_FAILURES]:
+        lines += [f"- {_code(one.asked)}", f"  - wanted {_code(one.wanted)}", f"  - got {_code(one.got)}"]
+    return [*lines, ""]
+
+
+def _code(text: str) -> str:
+    """Quote any text in one line of Markdown."""
+    fence = "`"
+    while fence in text:
+        fence += "`"
+    blank = " " if len(fence) > 1 else ""
+    return f"{fence}{blank}{text.replace(chr(10), '⏎')}{blank}{fence}"
