@@ -16,6 +16,10 @@ from main_api.bundled_model.corpus.values import value
 from main_api.bundled_model.corpus.words import Words
 
 _TRIES = 4
+_SITE = "site"
+"""The slot that says where something holds that is otherwise known by itself: "the office" of which town."""
+_AT_SITE = 0.3
+_DECORATED = 0.18
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +53,20 @@ def about(rng: Random, words: Words, fact: Fact) -> Fact | None:
     if not others:
         return None
     slots = dict(fact.slots)
-    return said(rng, words, rng.choice(others), {name: slots[name] for name in ("x", *others[0].of_subject)})
+    kept = ("x", *others[0].of_subject, *((_SITE,) if _SITE in slots else ()))
+    return said(rng, words, rng.choice(others), {name: slots[name] for name in kept})
 
 
 def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
     """Return a fact that says the same of something else, whose name may share words; None if nothing else has it."""
     template = _by_key().get(fact.template)
-    if template is None or not template.asked:
-        return None
     slots = dict(fact.slots)
+    if template is None or not (template.asked or _SITE in slots):
+        return None
+    if _SITE in slots:
+        return said(
+            rng, words, template, {_SITE: _akin(rng, words, slots[_SITE]) if rng.random() < 0.4 else words.name(rng)}
+        )
     for _ in range(_TRIES):
         kept: dict[str, str] = {}
         if len(template.asked) > 1 and rng.random() < 0.5:
@@ -97,7 +106,9 @@ def answers_same(one: Fact, other: Fact) -> bool:
         return False
     template = _by_key()[one.template]
     first, second = dict(one.slots), dict(other.slots)
-    return all(first[name].lower() == second[name].lower() for name in template.asked)
+    return first.get(_SITE, "").lower() == second.get(_SITE, "").lower() and all(
+        first[name].lower() == second[name].lower() for name in template.asked
+    )
 
 
 def unrelated(rng: Random, words: Words, fact: Fact) -> Fact:
@@ -127,10 +138,19 @@ def said(rng: Random, words: Words, template: Template, given: Mapping[str, str]
     if "x" not in slots:
         slots["x"] = _one(rng, template.subject).format_map(slots)
     sentence, question = (_one(rng, lines).format_map(slots) for lines in (template.sentences, template.questions))
+    noun = _one(rng, template.nouns).format_map(slots)
+    if not template.asked and (_SITE in slots or rng.random() < _AT_SITE):
+        slots[_SITE] = site = slots.get(_SITE) or words.name(rng)
+        book = phrases("facts/decoration")
+        sentence = book.say(rng, "site sentence", sentence=sentence, site=site)
+        question, noun = (f"{text} {book.say(rng, 'site', site=site)}" for text in (question, noun))
+    if rng.random() < _DECORATED:
+        sentence = _decorated(rng, words, sentence)
+    sentence = sentence.replace("..", ".")
     return Fact(
         sentence=sentence[0].upper() + sentence[1:],
         question=question[0].upper() + question[1:],
-        noun=_one(rng, template.nouns).format_map(slots),
+        noun=noun,
         subject=slots["x"],
         attribute=template.attribute.format_map(slots),
         field=template.side,
@@ -138,6 +158,13 @@ def said(rng: Random, words: Words, template: Template, given: Mapping[str, str]
         template=template.key,
         slots=tuple(slots.items()),
     )
+
+
+def _decorated(rng: Random, words: Words, sentence: str) -> str:
+    """Return the sentence with something in front of it or behind it that does not matter."""
+    section = rng.choice(("before", "after"))
+    number = str(rng.randint(2, 40))
+    return phrases("facts/decoration").say(rng, section, s=sentence[:-1], name=words.name(rng), n=number)
 
 
 def _one(rng: Random, lines: Lines) -> str:

@@ -1,5 +1,6 @@
 """Numbered sources with something in front of them, as retrieval and search return them."""
 
+import re
 from collections.abc import Sequence
 from random import Random
 
@@ -8,6 +9,10 @@ from main_api.bundled_model.corpus.phrases import Piece, phrases
 from main_api.bundled_model.corpus.wording import message
 from main_api.bundled_model.corpus.words import Words
 
+_TURNED = ("was", "is", "are", "were", "has", "can", "may", "must", "should", "will")
+_WHETHER = ("is", "are", "was", "were", "may", "do", "does", "can", "has")
+_SUBJECT = ("who", "which", "what", "whose", "how many")
+_HELPED = re.compile(r"\b(did|do|does|is|are|was|were|may|can|must|will|should)\b")
 _MARKED = 0.3
 """How often a source begins with its title or file."""
 
@@ -27,8 +32,20 @@ def heading(rng: Random) -> str:
 def question(rng: Random, fact: Fact) -> str:
     """Return a message that asks for `fact`: its question, or what is asked for, with slips of the hand."""
     small = fact.question[0].lower() + fact.question[1:]
-    text = phrases("sources").say(rng, "question", Q=fact.question, q=small, noun=fact.noun)
+    slots = {"Q": fact.question, "q": small, "noun": fact.noun, "indirect": indirect(small, fact.subject)}
+    text = phrases("sources").say(rng, "question", **slots)
     return message(rng, [Piece(text[0].upper() + text[1:] if rng.random() < 0.6 else text)])
+
+
+def indirect(question: str, subject: str) -> str:
+    """Return "when the bridge was opened" for "when was the bridge opened"; what cannot be turned stays direct."""
+    for verb in _TURNED:
+        asked, found, rest = question.partition(f" {verb} {subject}")
+        if found and (not rest or rest.startswith(" ")) and not asked.startswith(_WHETHER):
+            return f"{asked} {subject} {verb}{rest}"
+        if question.startswith(f"{verb} {subject} "):
+            return f"whether {subject} {verb} {question.removeprefix(f'{verb} {subject} ')}"
+    return question if question.startswith(_SUBJECT) and not _HELPED.search(question) else f"this: {question}"
 
 
 def _mark(rng: Random, words: Words, style: str) -> str:

@@ -56,7 +56,7 @@ def _full_date(rng: Random, _: Words) -> str:
 def _time(rng: Random, _: Words) -> str:
     hour, minute = rng.randint(6, 22), rng.choice(("00", "00", "15", "30", "45"))
     short = f"{(hour - 1) % 12 + 1}{'' if minute == '00' else ':' + minute} {'a.m.' if hour < 12 else 'p.m.'}"
-    return rng.choice((f"{hour}:{minute}", f"{hour}:{minute}", short.rstrip("."), f"{hour} o'clock"))
+    return rng.choice((f"{hour}:{minute}", f"{hour}:{minute}", short, f"{(hour - 1) % 12 + 1} o'clock"))
 
 
 def _money(rng: Random, number: str) -> str:
@@ -112,6 +112,11 @@ def _place(rng: Random, words: Words) -> str:
     return phrases("facts/values").say(rng, "city") if rng.random() < 0.4 else words.name(rng)
 
 
+def _plural(rng: Random, words: Words) -> str:
+    word = words.rare(rng)
+    return word if word.endswith("s") else f"{word}s"
+
+
 def _code(rng: Random, _: Words) -> str:
     letters = "".join(rng.choice("ABCDEFGHKLMNPRSTUVWXZ") for _ in range(rng.randint(1, 3)))
     digits = str(rng.randint(2, 9999))
@@ -133,6 +138,7 @@ def _phone(rng: Random, _: Words) -> str:
 _MADE: Mapping[str, Callable[[Random, Words], str]] = {
     "name": lambda rng, words: words.name(rng),
     "thing": lambda rng, words: words.rare(rng),
+    "things": _plural,
     "word": lambda rng, words: words.any(rng),
     "phrase": lambda rng, words: words.phrase(rng, shortest=2, longest=4),
     "invented": lambda rng, words: words.invented(rng).capitalize(),

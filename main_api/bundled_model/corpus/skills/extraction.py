@@ -1,6 +1,8 @@
 """Questions answered by the one sentence of the sources that answers them, word for word."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from main_api.bundled_model.corpus import instructions
@@ -11,6 +13,22 @@ from main_api.bundled_model.corpus.words import Words
 
 NOTHING = "The sources do not say that."
 _UNANSWERABLE = 0.15
+_BY_SUBJECT = 0.5
+"""How often what is said of one thing stands together."""
+_PRONOUNS = 0.6
+_OWNED = {"It": "Its", "He": "His", "She": "Her", "They": "Their"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A sentence of a passage, and the fact that it tells."""
+
+    text: str
+    fact: Fact | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.fact.subject if self.fact else self.text
 
 
 def conversation(rng: Random, words: Words) -> Conversation:
@@ -18,7 +36,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
     wanted = _wanted(rng, words, rng.choices((1, 2, 3), (6, 3, 1))[0])
     told = [one for one in wanted if rng.random() >= _UNANSWERABLE]
     passages = _passages(rng, words, wanted, told)
-    sources = f"{heading(rng)}\n{numbered(rng, words, [' '.join(passage) for passage in passages])}"
+    sources = f"{heading(rng)}\n{numbered(rng, words, [' '.join(one.text for one in passage) for passage in passages])}"
     messages: list[Message] = [system(instructions.plain(rng, "extract"))]
     repeat = rng.random() < 0.5
     for number, one in enumerate(wanted):
@@ -41,26 +59,56 @@ def _wanted(rng: Random, words: Words, count: int) -> list[Fact]:
     return found
 
 
-def _passages(rng: Random, words: Words, wanted: Sequence[Fact], told: Sequence[Fact]) -> list[list[str]]:
+def _passages(rng: Random, words: Words, wanted: Sequence[Fact], told: Sequence[Fact]) -> list[list[_Sentence]]:
     """Return one to six passages of one to three sentences that tell `told` and do not answer the rest."""
     count = rng.choices((1, 2, 3, 4, 5, 6), (2, 4, 5, 4, 2, 1))[0]
     sizes = [rng.choices((1, 2, 3), (5, 4, 2))[0] for _ in range(count)]
-    room = max(sum(sizes), len(told))
     known = list(wanted)
-    sentences = [one.sentence for one in told]
-    while len(sentences) < room:
+    sentences = [_Sentence(one.sentence, one) for one in told]
+    while len(sentences) < max(sum(sizes), len(told)):
         other = related(rng, words, rng.choice(wanted))
         if other is None:
-            sentences.append(filler(rng, words))
+            sentences.append(_Sentence(filler(rng, words)))
         elif not any(answers_same(other, one) for one in known):
             known.append(other)
-            sentences.append(other.sentence)
+            sentences.append(_Sentence(other.sentence, other))
     rng.shuffle(sentences)
-    passages: list[list[str]] = []
-    for size in sizes:
-        passages.append([sentences.pop() for _ in range(min(size, len(sentences)))])
+    if rng.random() < _BY_SUBJECT:
+        subjects = [sentence.subject for sentence in sentences]
+        sentences.sort(key=lambda sentence: subjects.index(sentence.subject))
+    passages = [[sentences.pop(0) for _ in range(min(size, len(sentences)))] for size in sizes]
     passages[-1].extend(sentences)
-    return [passage for passage in passages if passage]
+    return [_with_pronouns(rng, passage) for passage in passages if passage]
+
+
+def _with_pronouns(rng: Random, passage: list[_Sentence]) -> list[_Sentence]:
+    """Call a subject "it" when the sentence before was about it too."""
+    found = passage[:1]
+    pronoun = ""
+    for before, sentence in pairwise(passage):
+        one = sentence.fact
+        start = sentence.subject[:1].upper() + sentence.subject[1:]
+        same = (
+            one is not None
+            and before.subject == sentence.subject
+            and sentence.text.startswith((f"{start} ", f"{start}'s"))
+        )
+        if one is None or not same or rng.random() > _PRONOUNS:
+            found.append(sentence)
+            continue
+        pronoun = pronoun or _pronoun(rng, one)
+        text = sentence.text.removeprefix(start)
+        owned = text.startswith("'s")
+        word = _OWNED[pronoun] if owned else pronoun
+        found.append(_Sentence(f"{word}{text[2:] if owned else text}", one))
+    return found
+
+
+def _pronoun(rng: Random, one: Fact) -> str:
+    if one.template.startswith("world/people") and "person" in dict(one.slots):
+        return rng.choice(("He", "She"))
+    plural = one.subject.startswith("the minutes") or one.subject.endswith(("tablets", "drops"))
+    return "They" if plural else "It"
 
 
 def _asked(rng: Random, sources: str, asked: str) -> str:
@@ -72,8 +120,9 @@ def _asked(rng: Random, sources: str, asked: str) -> str:
     return f"Question: {asked}\n\n{sources}" if kind < 0.92 else f"Question: {asked}\n{sources}"
 
 
-def _answer(wanted: Fact, passages: Sequence[Sequence[str]]) -> str:
+def _answer(wanted: Fact, passages: Sequence[Sequence[_Sentence]]) -> str:
     for number, passage in enumerate(passages, 1):
-        if wanted.sentence in passage:
-            return f"{wanted.sentence} [{number}]"
+        for sentence in passage:
+            if sentence.fact is wanted:
+                return f"{sentence.text} [{number}]"
     return NOTHING
