@@ -67,22 +67,32 @@ def listed(rng: Random, items: Sequence[str]) -> str:
         (0.5, f"[{' '.join(items)}]"),
         (0.3, " and ".join(items)),
         (0.3, " | ".join(items)),
+        (0.2, "\n".join(items)),
     )
     return rng.choices([text for _, text in ways], [weight for weight, _ in ways])[0]
 
 
-def _numbers(rng: Random, words: Words, *, whole: bool = False, repeated: bool = False) -> Inputs:
+def _few(rng: Random, words: Words) -> Inputs:
+    return _numbers(rng, words, least=2)
+
+
+def _numbers(rng: Random, words: Words, *, whole: bool = False, repeated: bool = False, least: int = 3) -> Inputs:
     xs = numbers(rng, whole=whole)
+    if least == 2 and rng.random() < 0.15:
+        xs = xs[:2]
     if repeated:
         kept = xs[: max(2, len(xs) // 2)]
         xs = kept + [rng.choice(kept) for _ in xs[len(kept) :]]
     inner = sorted(xs)[len(xs) // 2]
-    k = rng.choice((inner, rng.choice(xs), round(inner, -1) or 10)) if rng.random() < 0.9 else rng.randint(2, 50)
-    m = rng.randint(2, min(len(xs) - 1, 5)) if not whole else rng.choice((2, 3, 3, 4, 5, 5, 6, 7, 10, 10, 100))
+    k = rng.choice((inner, rng.choice(xs), int(round(inner, -1)) or 10)) if rng.random() < 0.9 else rng.randint(2, 50)
+    m = rng.randint(2, max(2, min(len(xs) - 1, 5))) if not whole else rng.choice((2, 3, 3, 4, 5, 5, 6, 7, 10, 10, 100))
     given = {"k": str(k), "m": str(m)}
     texts = [str(x) for x in xs]
+    either = f"{', '.join(texts[:-1])} or {texts[-1]}"
     return Inputs(
-        {"n": listed(rng, texts), **given}, {"xs": f"[{', '.join(texts)}]", **given}, {"xs": xs, "k": k, "m": m}
+        {"n": listed(rng, texts), "o": either, **given},
+        {"xs": f"[{', '.join(texts)}]", **given},
+        {"xs": xs, "k": k, "m": m},
     )
 
 
@@ -110,7 +120,7 @@ def _one(rng: Random, n: int, *, largest_word: int = 20) -> Inputs:
 def _count(rng: Random, words: Words) -> Inputs:
     chance = rng.random()
     if chance < 0.04:
-        return _one(rng, rng.choice((40, 50, 60, 100)))
+        return _one(rng, rng.choice((32, 40, 50)))
     return _one(rng, rng.randint(2, 20) if chance < 0.8 else rng.choice((5, 10, 10, 12, 15, 16, 20, 21, 25, 30)))
 
 
@@ -137,6 +147,11 @@ def _span(rng: Random, words: Words) -> Inputs:
     k = rng.choice((0, 1, 1, 1, rng.randint(2, 50)))
     m = k + rng.choice((rng.randint(2, 12), 9, 10, 19, 24))
     return _several(k=k, m=m, drawn=rng.randint(k, m))
+
+
+def _upper_span(rng: Random, words: Words) -> Inputs:
+    k = rng.choice((2, 10, 10, 20, 50, 100, rng.randint(2, 90)))
+    return _several(k=k, m=k + rng.choice((10, 20, 30, 40, 50, rng.randint(5, 60))))
 
 
 def _several(**values: int) -> Inputs:
@@ -208,6 +223,21 @@ def _word(rng: Random, words: Words) -> Inputs:
     if chance < 0.5:
         word += word[::-1] if chance < 0.4 else word[-2::-1]
     return _with_text(word)
+
+
+def _short(rng: Random, words: Words) -> Inputs:
+    return _with_text(words.any(rng) if rng.random() < 0.8 else _usual(rng, "palindrome"))
+
+
+def _xy(rng: Random, words: Words) -> Inputs:
+    count, high = rng.randint(2, 6), rng.choice((9, 20, 100))
+    start = rng.choice((0, 1, 1, rng.randint(2, 20)))
+    xs = [start + i for i in range(count)] if rng.random() < 0.5 else [rng.randint(0, high) for _ in range(count)]
+    ys = [rng.randint(0, high) for _ in range(count)]
+    code = {"xs": str(xs), "ys": str(ys)}
+    if rng.random() < 0.4:
+        return Inputs(code, code, {})
+    return Inputs({name: text[1:-1] for name, text in code.items()}, code, {})
 
 
 def _letter(rng: Random, words: Words) -> Inputs:
@@ -287,6 +317,10 @@ def _suffix(n: int) -> str:
 
 _MAKERS: Mapping[str, Callable[[Random, Words], Inputs]] = {
     "numbers": _numbers,
+    "few": _few,
+    "upper_span": _upper_span,
+    "short": _short,
+    "xy": _xy,
     "series": _numbers,
     "wholes": _wholes,
     "repeated": _repeated,

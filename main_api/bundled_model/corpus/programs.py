@@ -7,6 +7,7 @@ import datetime
 import functools
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -79,13 +80,13 @@ _DATE = "from datetime import date\n\nprint({})"
 
 LISTS: Mapping[str, Task] = {
     "sum": Task("numbers", "print(sum($xs))", lambda g: [sum(g["xs"])], 5),
-    "mean": Task("numbers", _STATISTICS.format("mean"), lambda g: [statistics.mean(g["xs"])], 5),
+    "mean": Task("few", _STATISTICS.format("mean"), lambda g: [statistics.mean(g["xs"])], 5),
     "median": Task("numbers", _STATISTICS.format("median"), lambda g: [statistics.median(g["xs"])], 4),
     "mode": Task("repeated", _STATISTICS.format("mode"), lambda g: [statistics.mode(g["xs"])]),
     "stdev": Task("numbers", _STATISTICS.format("stdev"), lambda g: [statistics.stdev(g["xs"])]),
     "variance": Task("numbers", _STATISTICS.format("variance"), lambda g: [statistics.variance(g["xs"])], 0.5),
-    "max": Task("numbers", "print(max($xs))", lambda g: [max(g["xs"])], 3),
-    "min": Task("numbers", "print(min($xs))", lambda g: [min(g["xs"])], 3),
+    "max": Task("few", "print(max($xs))", lambda g: [max(g["xs"])], 3),
+    "min": Task("few", "print(min($xs))", lambda g: [min(g["xs"])], 3),
     "ends": Task("numbers", _NUMBERS.format("min(numbers), max(numbers)"), lambda g: [_both(g["xs"])]),
     "spread": Task("numbers", _NUMBERS.format("max(numbers) - min(numbers)"), lambda g: [max(g["xs"]) - min(g["xs"])]),
     "product": Task("numbers", _MATH.format("prod($xs)"), lambda g: [math.prod(g["xs"])]),
@@ -115,6 +116,24 @@ LISTS: Mapping[str, Task] = {
     "largest_few": Task(
         "numbers", "print(sorted($xs, reverse=True)[:$m])", lambda g: [sorted(g["xs"], reverse=True)[: g["m"]]], 0.8
     ),
+    "second_smallest": Task("numbers", "print(sorted($xs)[1])", lambda g: [sorted(g["xs"])[1]], 0.5),
+    "count_even": Task("wholes", "print(sum(n % 2 == 0 for n in $xs))", lambda g: [sum(n % 2 == 0 for n in g["xs"])]),
+    "count_odd": Task(
+        "wholes", "print(sum(n % 2 == 1 for n in $xs))", lambda g: [sum(n % 2 == 1 for n in g["xs"])], 0.6
+    ),
+    "count_greater": Task("numbers", "print(sum(n > $k for n in $xs))", lambda g: [sum(n > g["k"] for n in g["xs"])]),
+    "count_less": Task("numbers", "print(sum(n < $k for n in $xs))", lambda g: [sum(n < g["k"] for n in g["xs"])], 0.7),
+    "sum_of_even": Task(
+        "wholes", "print(sum(n for n in $xs if n % 2 == 0))", lambda g: [sum(n for n in g["xs"] if n % 2 == 0)]
+    ),
+    "sum_of_odd": Task(
+        "wholes", "print(sum(n for n in $xs if n % 2 == 1))", lambda g: [sum(n for n in g["xs"] if n % 2 == 1)], 0.7
+    ),
+    "contains": Task("numbers", "print($k in $xs)", lambda g: [g["k"] in g["xs"]], 0.8),
+    "cubes": Task("wholes", "print([n ** 3 for n in $xs])", lambda g: [[n**3 for n in g["xs"]]], 0.6),
+    "doubled": Task("wholes", "print([n * 2 for n in $xs])", lambda g: [[n * 2 for n in g["xs"]]], 0.8),
+    "positive": Task("numbers", "print([n for n in $xs if n > 0])", lambda g: [[n for n in g["xs"] if n > 0]], 0.5),
+    "negative": Task("numbers", "print([n for n in $xs if n < 0])", lambda g: [[n for n in g["xs"] if n < 0]], 0.5),
     "second": Task("numbers", "print(sorted($xs)[-2])", lambda g: [sorted(g["xs"])[-2]], 0.8),
 }
 
@@ -146,6 +165,35 @@ COUNTS: Mapping[str, Task] = {
         lambda g: [primes(1000)[: g["n"]]],
         3,
     ),
+    "primes_below": Task(
+        "limit",
+        "print([n for n in range(2, $n) if all(n % d for d in range(2, n))])",
+        lambda g: [primes(g["n"] - 1)],
+        1.5,
+    ),
+    "primes_span": Task(
+        "upper_span",
+        "print([n for n in range($k, $m + 1) if all(n % d for d in range(2, n))])",
+        lambda g: [[n for n in primes(g["m"]) if n >= g["k"]]],
+    ),
+    "prime_count": Task(
+        "limit",
+        "print(sum(all(n % d for d in range(2, n)) for n in range(2, $n + 1)))",
+        lambda g: [len(primes(g["n"]))],
+    ),
+    "fibonacci_below": Task(
+        "large",
+        "a, b = 0, 1\nwhile a < $n:\n    print(a)\n    a, b = b, a + b",
+        lambda g: [number for number in fibonacci(40) if number < g["n"]],
+    ),
+    "even_below": Task("limit", "print(list(range(2, $n, 2)))", lambda g: [list(range(2, g["n"], 2))], 0.7),
+    "powers": Task(
+        "table", "print([$k ** i for i in range($n)])", lambda g: [[g["k"] ** i for i in range(g["n"])]], 0.8
+    ),
+    "squares_sum": Task(
+        "count", "print(sum(i ** 2 for i in range(1, $n + 1)))", lambda g: [sum(i**2 for i in range(1, g["n"] + 1))]
+    ),
+    "is_odd": Task("large", "print($n % 2 == 1)", lambda g: [g["n"] % 2 == 1], 0.5),
     "is_prime": Task(
         "large", "n = $n\nprint(n > 1 and all(n % d for d in range(2, n)))", lambda g: [_factors(g["n"]) == [g["n"]]], 2
     ),
@@ -255,6 +303,15 @@ TEXTS: Mapping[str, Task] = {
     "replace": Task("swap", 'print("$t".replace("$c", "$d"))', lambda g: [g["t"].replace(g["c"], g["d"])], 0.8),
     "repeat": Task("repeat", 'for _ in range($n):\n    print("$t")', lambda g: [g["t"]] * g["n"], 2),
     "print": Task("text", 'print("$t")', lambda g: [g["t"]], 1.2),
+    "hello": Task("nothing", 'print("Hello, World!")', lambda g: ["Hello, World!"], 0.6),
+    "letter_counts": Task(
+        "short",
+        'from collections import Counter\n\nprint(dict(Counter("$t")))',
+        lambda g: [_counted(g["t"])],
+        0.7,
+    ),
+    "sort_letters": Task("short", 'print("".join(sorted("$t")))', lambda g: ["".join(sorted(g["t"]))], 0.6),
+    "split": Task("sentence", 'print("$t".split())', lambda g: [g["t"].split()], 0.6),
     "sort_words": Task("words", "print(sorted($ls))", lambda g: [sorted(g["ls"])], 1.5),
     "longest_of": Task("words", "print(max($ls, key=len))", lambda g: [max(g["ls"], key=len)], 0.8),
 }
@@ -280,6 +337,8 @@ PLOTS: Mapping[str, Task] = {
     "histogram": Task("series", _PLOT.format("plt.hist($xs)"), None, 2),
     "labelled_bars": Task("labelled", _PLOT.format("plt.bar($ls, $xs)"), None, 2),
     "pie": Task("labelled", _PLOT.format("plt.pie($xs, labels=$ls)"), None, 1.5),
+    "xy": Task("xy", _PLOT.format("plt.plot($xs, $ys)"), None),
+    "scatter": Task("xy", _PLOT.format("plt.scatter($xs, $ys)"), None),
     "sine": Task("nothing", _CURVE.format("math.sin(x)"), None, 1.5),
     "cosine": Task("nothing", _CURVE.format("math.cos(x)"), None, 0.7),
     "parabola": Task("nothing", _PARABOLA.format("x ** 2"), None),
@@ -293,3 +352,7 @@ def _both(numbers: Sequence[float]) -> str:
 
 def _running(numbers: Sequence[float]) -> list[float]:
     return list(accumulate(numbers))
+
+
+def _counted(text: str) -> dict[str, int]:
+    return dict(Counter(text))

@@ -7,6 +7,7 @@ added there alone. What a result is, is computed by `corpus/arithmetic.py`.
 import functools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from main_api.bundled_model.corpus import written
@@ -90,11 +91,11 @@ def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
 def _in_words(rng: Random) -> Ask:
     templates = _templates()
     template = rng.choices(templates, [_FREQUENT.get(name, 0.5) for name in templates])[0]
-    slots, expression = _numbers(rng, template)
-    if not expression:
-        template, slots, expression = "a * b", {"a": "8", "b": "4"}, "8 * 4"
     forms = [form for form in _FORMS if template in _sections(form)]
     form = rng.choices(forms, [_FORMS[name] for name in forms])[0]
+    slots, expression = _numbers(rng, template, whole=form == "problem" or (form != "noun" and template == "a / b"))
+    if not expression:
+        template, form, slots, expression = "a * b", "noun", {"a": "8", "b": "4"}, "8 * 4"
     pieces = _pieces(rng, f"{form}: {template}", slots)
     if form == "noun":
         return _of_noun(rng, pieces, expression)
@@ -144,10 +145,12 @@ def _ordinal(number: str) -> str:
     return "th" if number[-2:-1] == "1" else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th")
 
 
-def _numbers(rng: Random, template: str, previous: str = "") -> tuple[dict[str, str], str]:
+def _numbers(rng: Random, template: str, previous: str = "", *, whole: bool = False) -> tuple[dict[str, str], str]:
     """Return what is typed for each letter of a template and the expression, which is empty if none has a value."""
     letters = [letter for letter in "abc" if re.search(rf"\b{letter}\b", template)]
     style = written.style(rng)
+    if whole or template == "p / b":
+        style = replace(style, decimals=0)
     for _ in range(_TRIES):
         numbers = {letter: style.number(rng) for letter in letters}
         _fit(rng, template, numbers, style)
