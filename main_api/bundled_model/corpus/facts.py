@@ -74,8 +74,10 @@ def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
             kept = {other: slots[other] for other in template.asked if other != name}
             if "x" in kept:
                 kept |= {other: slots[other] for other in template.of_subject}
-        elif "x" in template.asked and rng.random() < 0.4:
-            kept = {**{other: slots[other] for other in template.of_subject}, "x": _akin(rng, words, slots["x"])}
+        elif template.of_subject and rng.random() < 0.5:
+            name = rng.choice(template.of_subject)
+            kept = {other: slots[other] for other in template.of_subject}
+            kept[name] = _akin(rng, words, slots[name])
         other = said(rng, words, template, kept)
         drawn = dict(other.slots)
         if any(drawn[name].lower() != slots[name].lower() for name in template.asked):
@@ -171,16 +173,19 @@ def _one(rng: Random, lines: Lines) -> str:
     return rng.choice(rng.choice(lines))
 
 
-def _akin(rng: Random, words: Words, subject: str) -> str:
-    """Return another name that shares words with `subject`: one of its words is another, or one is added."""
-    parts = subject.split(" ")
-    names = [index for index, part in enumerate(parts) if part[:1].isupper()]
-    if not names:
-        return f"{subject} of {words.name(rng)}"
-    at = rng.choice(names)
-    if len(names) == 1:
-        return " ".join((*parts[: at + 1], words.rare(rng).capitalize(), *parts[at + 1 :]))
-    return " ".join((*parts[:at], words.rare(rng).capitalize(), *parts[at + 1 :]))
+def _akin(rng: Random, words: Words, name: str) -> str:
+    """Return a name that is much like `name`: another word or digit in it, one more word, or (of things that can be of
+    several sorts, as a bridge and a station) the same."""
+    parts = name.split(" ")
+    digits = [index for index, character in enumerate(name) if character.isdigit()]
+    if digits and rng.random() < 0.6:
+        at = rng.choice(digits)
+        return f"{name[:at]}{rng.randint(1, 9)}{name[at + 1 :]}"
+    if len(parts) > 1 and rng.random() < 0.7:
+        parts[rng.randrange(len(parts))] = words.rare(rng).capitalize()
+    elif rng.random() < 0.6:
+        parts.insert(rng.randint(0, len(parts)), words.rare(rng).capitalize())
+    return " ".join(parts)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Questions answered by the one sentence of the sources that answers them, word for word."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
@@ -16,19 +16,23 @@ _UNANSWERABLE = 0.15
 _BY_SUBJECT = 0.5
 """How often what is said of one thing stands together."""
 _PRONOUNS = 0.6
+_JOINED = 0.2
+"""How often two sentences on one thing are made one."""
+_SHORT = 0.25
+"""How often a thing that is the only one of its sort is asked for under a shorter name."""
 _OWNED = {"It": "Its", "He": "His", "She": "Her", "They": "Their"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """A sentence of a passage, and the fact that it tells."""
+    """A sentence of a passage, and the facts that it tells."""
 
     text: str
-    fact: Fact | None = None
+    facts: tuple[Fact, ...] = ()
 
     @property
     def subject(self) -> str:
-        return self.fact.subject if self.fact else self.text
+        return self.facts[0].subject if self.facts else self.text
 
 
 def conversation(rng: Random, words: Words) -> Conversation:
@@ -40,7 +44,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
     messages: list[Message] = [system(instructions.plain(rng, "extract"))]
     repeat = rng.random() < 0.5
     for number, one in enumerate(wanted):
-        asked = question(rng, one)
+        asked = question(rng, _shortened(rng, one) if _alone(one, passages) and rng.random() < _SHORT else one)
         messages.append(user(_asked(rng, sources, asked) if number == 0 or repeat else f"Question: {asked}"))
         messages.append(answer(_answer(one, passages)))
     return Conversation("extract", messages)
@@ -64,14 +68,14 @@ def _passages(rng: Random, words: Words, wanted: Sequence[Fact], told: Sequence[
     count = rng.choices((1, 2, 3, 4, 5, 6), (2, 4, 5, 4, 2, 1))[0]
     sizes = [rng.choices((1, 2, 3), (5, 4, 2))[0] for _ in range(count)]
     known = list(wanted)
-    sentences = [_Sentence(one.sentence, one) for one in told]
+    sentences = [_Sentence(one.sentence, (one,)) for one in told]
     while len(sentences) < max(sum(sizes), len(told)):
         other = related(rng, words, rng.choice(wanted))
         if other is None:
             sentences.append(_Sentence(filler(rng, words)))
         elif not any(answers_same(other, one) for one in known):
             known.append(other)
-            sentences.append(_Sentence(other.sentence, other))
+            sentences.append(_Sentence(other.sentence, (other,)))
     rng.shuffle(sentences)
     if rng.random() < _BY_SUBJECT:
         subjects = [sentence.subject for sentence in sentences]
@@ -86,21 +90,24 @@ def _with_pronouns(rng: Random, passage: list[_Sentence]) -> list[_Sentence]:
     found = passage[:1]
     pronoun = ""
     for before, sentence in pairwise(passage):
-        one = sentence.fact
         start = sentence.subject[:1].upper() + sentence.subject[1:]
         same = (
-            one is not None
+            sentence.facts
             and before.subject == sentence.subject
             and sentence.text.startswith((f"{start} ", f"{start}'s"))
         )
-        if one is None or not same or rng.random() > _PRONOUNS:
+        if not same or rng.random() > _PRONOUNS:
             found.append(sentence)
             continue
-        pronoun = pronoun or _pronoun(rng, one)
+        pronoun = pronoun or _pronoun(rng, sentence.facts[0])
         text = sentence.text.removeprefix(start)
-        owned = text.startswith("'s")
-        word = _OWNED[pronoun] if owned else pronoun
-        found.append(_Sentence(f"{word}{text[2:] if owned else text}", one))
+        text = f"{_OWNED[pronoun]}{text[2:]}" if text.startswith("'s") else f"{pronoun}{text}"
+        if rng.random() < _JOINED:
+            link = rng.choice((", and", ";", ", while", " and", " –"))
+            last = found.pop()
+            found.append(_Sentence(f"{last.text[:-1]}{link} {text[0].lower()}{text[1:]}", last.facts + sentence.facts))
+        else:
+            found.append(_Sentence(text, sentence.facts))
     return found
 
 
@@ -109,6 +116,33 @@ def _pronoun(rng: Random, one: Fact) -> str:
         return rng.choice(("He", "She"))
     plural = one.subject.startswith("the minutes") or one.subject.endswith(("tablets", "drops"))
     return "They" if plural else "It"
+
+
+def _alone(wanted: Fact, passages: Sequence[Sequence[_Sentence]]) -> bool:
+    """Whether nothing else in the passages could go by a shorter name of its subject."""
+    told = [one for passage in passages for sentence in passage for one in sentence.facts]
+    others = {one.subject for one in told if one.subject != wanted.subject and one.topic == wanted.topic}
+    return not others and any(one is wanted for one in told)
+
+
+def _shortened(rng: Random, one: Fact) -> Fact:
+    """Say "the bridge" for "the Harrow Bridge", "Harrow" for "the film Harrow", "Keller" for "Anna Keller"."""
+    name = next((text for slot, text in one.slots if slot in ("name", "invented", "code", "person")), "")
+    if not name or name not in one.subject:
+        return one
+    before, _, after = one.subject.partition(name)
+    if after.strip():
+        short = f"the {after.strip().lower()}"
+    elif before.strip():
+        short = rng.choice((before.strip(), name))
+    else:
+        short = name.rpartition(" ")[2]
+    return replace(
+        one,
+        question=one.question.replace(one.subject, short),
+        noun=one.noun.replace(one.subject, short),
+        subject=short,
+    )
 
 
 def _asked(rng: Random, sources: str, asked: str) -> str:
@@ -123,6 +157,6 @@ def _asked(rng: Random, sources: str, asked: str) -> str:
 def _answer(wanted: Fact, passages: Sequence[Sequence[_Sentence]]) -> str:
     for number, passage in enumerate(passages, 1):
         for sentence in passage:
-            if sentence.fact is wanted:
+            if any(one is wanted for one in sentence.facts):
                 return f"{sentence.text} [{number}]"
     return NOTHING
