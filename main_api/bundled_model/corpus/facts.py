@@ -124,10 +124,11 @@ def unrelated(rng: Random, words: Words, fact: Fact) -> Fact:
     return said(rng, words, rng.choice(_templates_of(side)))
 
 
-def filler(rng: Random, words: Words) -> str:
-    """Return a sentence that says nothing which could be asked for."""
+def filler(rng: Random, words: Words, kind: str = "sentence") -> str:
+    """Return a sentence that says nothing which could be asked for. Those of the kind "lively" have marks and
+    abbreviations in them."""
     book = phrases("facts/filler")
-    sentence = book.say(rng, "sentence", thing=words.rare(rng), name=words.name(rng), common=words.common(rng))
+    sentence = book.say(rng, kind, thing=words.rare(rng), name=words.name(rng), common=words.common(rng))
     return sentence[0].upper() + sentence[1:]
 
 
@@ -147,7 +148,7 @@ def said(rng: Random, words: Words, template: Template, given: Mapping[str, str]
         sentence = book.say(rng, "site sentence", sentence=sentence, site=site)
         question, noun = (f"{text} {book.say(rng, 'site', site=site)}" for text in (question, noun))
     if rng.random() < _DECORATED:
-        sentence = _decorated(rng, words, sentence)
+        sentence = _decorated(rng, words, sentence, slots["x"])
     sentence = sentence.replace("..", ".")
     return Fact(
         sentence=sentence[0].upper() + sentence[1:],
@@ -162,10 +163,13 @@ def said(rng: Random, words: Words, template: Template, given: Mapping[str, str]
     )
 
 
-def _decorated(rng: Random, words: Words, sentence: str) -> str:
-    """Return the sentence with something in front of it or behind it that does not matter."""
-    section = rng.choice(("before", "after"))
+def _decorated(rng: Random, words: Words, sentence: str, subject: str) -> str:
+    """Return the sentence with something in front of it, behind it or in it that does not matter."""
     number = str(rng.randint(2, 40))
+    if sentence.startswith(f"{subject} ") and rng.random() < 0.4:
+        aside = phrases("facts/decoration").say(rng, "between", name=words.name(rng), thing=words.rare(rng), n=number)
+        return f"{subject}{'' if aside.startswith(',') else ' '}{aside}{sentence.removeprefix(subject)}"
+    section = rng.choice(("before", "after"))
     return phrases("facts/decoration").say(rng, section, s=sentence[:-1], name=words.name(rng), n=number)
 
 
