@@ -58,7 +58,7 @@ def fillers(rng: Random, words: Words) -> dict[str, str]:
     }
     for kind in _NAMED:
         slots[kind] = rng.choice(known[kind])
-    for kind in rng.sample(_NAMED, 3):
+    for kind in rng.sample(_NAMED, 2):
         slots[kind] = words.name(rng)
     for kind in ("place2", "person2", "org2", "product2"):
         slots[kind] = rng.choice(known[kind[:-1]])

@@ -23,9 +23,10 @@ from main_api.bundled_model.corpus.searching import (
 from main_api.bundled_model.corpus.topics import fillers, topic
 from main_api.bundled_model.corpus.words import Words
 
-_FORMS = {"topic": 44, "about": 8, "direct": 22, "own": 8, "indirect": 8, "fact": 10}
+_FORMS = {"topic": 42, "about": 7, "direct": 20, "own": 7, "indirect": 8, "fact": 10, "trailing": 6, "keywords": 3}
 _FACT = 0.35
 _PART = 0.2
+_WORLD = 0.2
 _BARE = 0.62
 _BY_COMMAND = 0.3
 _MANY = 0.4
@@ -84,15 +85,18 @@ def _documents(rng: Random, words: Words) -> dict[str, str]:
     slots = fillers(rng, words)
     book = phrases("documents")
     one, many = book.say(rng, "one", **slots), book.say(rng, "many", **slots)
-    about = topic(rng, words, "office", slots)
+    about = topic(rng, words, "world" if rng.random() < _WORLD else "office", slots)
     return slots | {"one": one, "many": many, "d": many if rng.random() < _MANY else one, "t": about}
 
 
 def _sought(rng: Random, words: Words, slots: Mapping[str, str]) -> Sought:
     form = rng.choices(list(_FORMS), list(_FORMS.values()))[0]
     about, book = slots["t"], phrases("documents")
-    if form == "fact" or (form == "topic" and rng.random() < _FACT):
+    if form in ("fact", "trailing") or (form == "topic" and rng.random() < _FACT):
         known = fact(rng, words, "organisation")
+        if form == "trailing":
+            text = f"{small(known.question)} {book.say(rng, form, **slots)}"
+            return Sought("direct", typed(rng, text), known.subject, known)
         if form == "fact":
             return Sought(form, typed(rng, small(known.question)), known.subject, known)
         return Sought(form, typed(rng, known.noun), known.noun.removeprefix("the "), known)
@@ -100,7 +104,7 @@ def _sought(rng: Random, words: Words, slots: Mapping[str, str]) -> Sought:
         text = book.say(rng, form, **slots)
     else:
         text = book.say(rng, "part", **slots) if rng.random() < _PART else about
-    subject = about if about in text else text
+    subject = next((part for part in (about, slots["org"], slots["noun"]) if part in text), text)
     return Sought(form, typed(rng, text), subject.removeprefix("the "), topic=subject)
 
 
@@ -114,6 +118,8 @@ def _worded(rng: Random, sought: Sought, slots: Mapping[str, str]) -> tuple[list
         "fact": ("clause fact", "request question"),
     }
     commanding, asking = sections.get(sought.form, ("clause question", "request frame"))
+    if sought.form == "keywords":
+        return [Piece(text, slot=True)], [], (text,)
     clause = placed(rng, book, commanding, text, slots)
     if sought.form in ("direct", "own") and rng.random() < _BARE:
         request = bare(rng, text)

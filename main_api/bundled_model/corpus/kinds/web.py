@@ -4,6 +4,7 @@ Questions are copied whole; out of a command what is sought is copied. `phrases/
 `phrases/web_questions.txt` questions with sentences that answer them.
 """
 
+import re
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
@@ -24,11 +25,14 @@ from main_api.bundled_model.corpus.words import Words
 
 _FORMS = {"topic": 40, "direct": 32, "indirect": 14, "keywords": 14}
 _FACT = 0.35
+_OFFICE = 0.1
+"""How often a topic is one that documents are asked for too; then the web is named."""
 _BARE = 0.5
 _BARE_KEYWORDS = 0.35
 _BY_COMMAND = 0.3
 _OWN_DESCRIPTION = 0.3
 _DESCRIPTION = "Search the web for current information and facts."
+_WEB = re.compile(r"web|internet|net\b|online|[Gg]oogl|search engine|Wikipedia")
 _NAMES = (
     *("websearch",) * 14,
     *("web_search",) * 4,
@@ -85,8 +89,9 @@ def _sought(rng: Random, words: Words) -> Sought:
             return Sought(form, typed(rng, known.noun), _title(known.noun), known)
         return Sought(form, typed(rng, small(known.question)), known.subject, known)
     if form == "topic":
-        text = topic(rng, words, "world")
-        return Sought(form, typed(rng, text), _title(text), topic=text)
+        other = rng.random() < _OFFICE
+        text = topic(rng, words, "office" if other else "world")
+        return Sought("named" if other else form, typed(rng, text), _title(text), topic=text)
     pieces = phrases("web_questions").pieces(rng, form, **fillers(rng, words))
     question, _, answer = "".join(piece.text for piece in pieces).partition(" => ")
     subjects = [piece.text for piece in pieces if piece.slot and piece.text in question]
@@ -106,7 +111,10 @@ def _worded(rng: Random, sought: Sought) -> tuple[list[Piece], list[Piece], tupl
     if sought.form == "keywords" and rng.random() < _BARE_KEYWORDS:
         copied = text[:1].upper() + text[1:] if rng.random() < 0.3 else text
         return [Piece(copied, slot=True)], [], (copied,)
-    if rng.random() < _BY_COMMAND:
+    if sought.form == "named":
+        while not _WEB.search("".join(piece.text for piece in clause if not piece.slot)):
+            clause = placed(rng, book, "clause topic", text)
+    if sought.form == "named" or rng.random() < _BY_COMMAND:
         return capitalised(clause), clause, (text,)
     section = {"direct": "request question", "indirect": "request indirect"}.get(sought.form, "request topic")
     return capitalised(placed(rng, book, section, text)), clause, (text,)
