@@ -67,7 +67,7 @@ _DECLINED = {
     "gossip": 2,
     "language": 1.5,
 }
-_FOR_TOOLS = ("web", "documents", "calculation", "code", "slides", "special")
+_FOR_TOOLS = ("web", "web", "web", "documents", "calculation", "code", "slides", "special")
 _ORDER = re.compile(
     "(write|compose|create|draft|make|invent|pen|tell|read|give|show|rewrite|rephrase|reword|paraphrase|shorten|improve|"
     "correct|proofread|polish|fix|edit|translate|say|sing|recite|imitate|pretend|imagine|act|behave|be|become|predict|"
@@ -134,7 +134,7 @@ def _turn(rng: Random, words: Words, memory: _Memory) -> tuple[str, str]:
         return _kept(rng, words, memory)
     if roll < 0.555:
         return _kept_asked(rng, words, memory)
-    if roll < 0.59:
+    if roll < 0.63:
         ask = kind_module(rng.choice(_FOR_TOOLS)).ask(rng, words)
         return message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request), DECLINE
     return _declined(rng, words, rng.choices(tuple(_DECLINED), tuple(_DECLINED.values()))[0]), DECLINE
@@ -144,8 +144,11 @@ def _declined(rng: Random, words: Words, section: str) -> str:
     text = filled(rng, words, "decline", section)
     if _ORDER.match(text) and rng.random() < 0.5:
         return message(rng, framed(rng, [Piece(_POLITE_END.sub("", text))]))
-    if rng.random() < 0.07:
-        opening = _capital(phrases("talk").say(rng, rng.choice(("greeting", "thanks", "ok", "sorry"))).rstrip(".!?"))
+    roll = rng.random()
+    if roll < 0.06:
+        text = f"{phrases('router').say(rng, 'before')} {_capital(text)}"
+    elif roll < 0.12:
+        opening = _capital(filled(rng, words, "talk", rng.choice(("greeting", "thanks", "ok", "sorry"))).rstrip(".!?"))
         text = f"{opening}{rng.choice(('. ', '! ', ', ', ', but '))}{text}"
     return _typed(rng, text)
 
