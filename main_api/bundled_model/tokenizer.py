@@ -20,10 +20,13 @@ SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 END_OF_TEXT, START, END = range(3)
 _SIZE = 4096
 _WITH_BLANK = 700
-_SAMPLE = 30_000
+_SAMPLE = 20_000
+_OFTEN = 60
+_MOST = 4_000
+_ENGLISH = 300_000
 _SIGNS = (
-    '{ "', '" :', '" ,', 'Ġ "', 'Ġ {', '" }', '"} }', '"} ]', '"} ,', 'Ġ{ "', "* *", "Ċ Ċ", "] }", '"}] }', "Ġ [",
-    "Ġ[ {", 'Ġ[{ "', "Ġ <", "' s", 'Ġ" "',
+    '{ "', '" :', '" ,', 'Ġ "', '" }', '"} }', '"} ,', '"} ]', 'Ġ {', 'Ġ {"', "Ġ [", 'Ġ[ {"', "] }", "]} ,", "Ġ[ ]", "Ġ[] }",
+    "Ġ[]} ,", "]} ]", "]}] }", "Ġ[]} ]", "Ġ[]}] }", "* *", "Ċ Ċ", "' s", "Ġ (", "Ġ <", "Ġ -", "Ċ -", "Ġ Ġ", "ĠĠ Ġ",
 )  # fmt: skip
 """Merges of signs, as pairs."""
 
@@ -31,7 +34,10 @@ _SIGNS = (
 def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
     """Return how text is split before merging: single digits, then GPT-2's pattern. llama.cpp calls this `smollm`."""
     return pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
     )
 
 
@@ -49,13 +55,10 @@ def assembled(vocabulary: Sequence[str], merges: Sequence[tuple[str, str]]) -> T
 def learn(seed: int, *, size: int = _SIZE) -> Tokenizer:
     """Learn the tokenizer from the corpus of `seed` and the words that it draws from. Takes about a minute."""
     texts = [text for conversation in islice(conversations(seed), _SAMPLE) for text, _ in segments(conversation)]
-    words = Counter(word for text in texts for word in _letters(text))
-    for rank, word in enumerate(frequent_words()):
-        words[word] += max(1, 400 // (rank // 100 + 1))
-        words[word.capitalize()] += max(1, 60 // (rank // 100 + 1))
+    words = _weighted(texts)
     with_blank = _blank_words(texts)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    room = size - len(SPECIAL) - len(alphabet) - len(_SIGNS) - len(with_blank)
+    room = size - len(SPECIAL) - len(alphabet) - len(_SIGNS) - _WITH_BLANK
     merges = _letter_merges(words, room)
     vocabulary = [*SPECIAL, *alphabet, *("".join(pair) for pair in merges)]
     for pair in (tuple(sign.split(" ")) for sign in _SIGNS):
@@ -90,6 +93,21 @@ def _letters(text: str) -> Iterator[str]:
         yield word
 
 
+def _weighted(texts: Sequence[str]) -> Counter[str]:
+    """Return words with how much they matter: those of the templates by how often they stand there, all English words
+    by their frequency. Invented words, of which the corpus is full, count for nothing."""
+    english = frequent_words()
+    words: Counter[str] = Counter()
+    seen = Counter(word for text in texts for word in _letters(text))
+    for word, times in sorted(seen.items()):
+        if times >= _OFTEN:
+            words[word] = min(times, _MOST)
+    for rank, word in enumerate(english):
+        words[word] += _ENGLISH // (rank + 200)
+        words[word.capitalize()] += _ENGLISH // (rank + 200) // 8
+    return words
+
+
 def _blank_words(texts: Sequence[str]) -> list[str]:
     """Return the words that stand most often behind a blank."""
     found: Counter[str] = Counter()
@@ -98,7 +116,7 @@ def _blank_words(texts: Sequence[str]) -> list[str]:
             word = next(_letters(part), "")
             if part.startswith(word) and len(word) > 1 or word in ("a", "I"):
                 found[word] += 1
-    return [word for word, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:_WITH_BLANK]]
+    return [word for word, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: 2 * _WITH_BLANK]]
 
 
 def _letter_merges(words: Counter[str], count: int) -> list[tuple[str, str]]:

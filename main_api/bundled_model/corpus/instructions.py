@@ -16,10 +16,11 @@ _OWN = 0.45
 
 
 def plain(rng: Random, skill: str) -> str:
-    """Return a prompt without variables: `small/<skill>.md` (or `agents/title.md`), or a phrase of [skill] in
+    """Return a prompt without variables: the product's file for it, if it has one, or a phrase of [skill] in
     `instructions.txt`."""
-    if rng.random() < _OWN:
-        return _library().render("agents/title" if skill == "title" else f"small/{skill}")
+    own = {"title": "agents/title", "chat": None}.get(skill, f"small/{skill}")
+    if own and rng.random() < _OWN:
+        return _library().render(own)
     return phrases("instructions").say(rng, skill)
 
 

@@ -56,14 +56,14 @@ class Pools(IterableDataset[Batch]):
     """An endless stream of batches from pool `first` on; several workers take turns by pool."""
 
     def __init__(
-        self, tokenizer: Path, *, seed: int, first: int, tokens_per_batch: int, context: int, size: int = 256
+        self, tokenizer: Path, *, seed: int, first: int, tokens_per_batch: int, longest: int, size: int = 256
     ) -> None:
         super().__init__()
         self._tokenizer = tokenizer
         self._seed = seed
         self._first = first
         self._tokens_per_batch = tokens_per_batch
-        self._context = context
+        self._longest = longest
         self._size = size
 
     def __iter__(self) -> Iterator[Batch]:
@@ -79,7 +79,7 @@ class Pools(IterableDataset[Batch]):
         """Return the batches of one pool in a random order."""
         source = islice(conversations(self._seed, first=number * self._size), self._size)
         encoded = [encode(tokenizer, conversation) for conversation in source]
-        fitting = sorted((one for one in encoded if len(one.tokens) <= self._context), key=lambda one: len(one.tokens))
+        fitting = sorted((one for one in encoded if len(one.tokens) <= self._longest), key=lambda one: len(one.tokens))
         batches = [batch(rows, number) for rows in _cut(fitting, self._tokens_per_batch)]
         Random(f"{self._seed}/{number}").shuffle(batches)
         return batches

@@ -30,23 +30,26 @@ _WARM_UP = 60
 _FALL = 0.3
 """The last part of the training in which the learning rate falls to nothing."""
 _CLIP = 1.0
+_TOLD_EVERY = 25
 _VALIDATED = 40
 """Conversations of every skill that are validated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to train. `tokens` counts all that are read, padding left out; a third of them is learned."""
+    """How to train. `tokens` counts all that are read, padding left out; a third of them is learned. Conversations
+    of more than `longest` tokens are left out."""
 
     folder: Path
     seed: int = 1
     tokens: int = 20_000_000
     tokens_per_batch: int = 6_144
+    longest: int = 768
     matrix_rate: float = 0.01
     embedding_rate: float = 3e-4
     norm_rate: float = 1e-3
     workers: int = 1
-    save_every_s: float = 240
+    save_every_s: float = 300
     shape: Shape = field(default_factory=Shape)
 
     @property
@@ -117,6 +120,8 @@ class Trainer:
                 self.save(folder / "steady.pt")
                 steady_saved = True
             losses.append(self._step(item))
+            if len(losses) % _TOLD_EVERY == 0:
+                print(f"{self.progress.tokens:,} tokens, loss {losses[-1]:.3f}", flush=True)  # noqa: T201
             over = self._done() >= 1
             if over or self._stop or time.monotonic() - saved > options.save_every_s:
                 speed = (self.progress.tokens - begun_with) / (time.monotonic() - started)
@@ -145,7 +150,7 @@ class Trainer:
             seed=options.seed,
             first=self.progress.pool,
             tokens_per_batch=options.tokens_per_batch,
-            context=options.shape.context,
+            longest=options.longest,
         )
         loader = DataLoader(pools, batch_size=None, num_workers=options.workers, prefetch_factor=8)
         yield from loader
@@ -205,7 +210,7 @@ class Trainer:
         for skill in MIXTURE:
             source = islice(conversations(self._options.seed, held_out=True, only=skill), _VALIDATED)
             rows = [encode(tokenizer, conversation) for conversation in source]
-            rows = [row for row in rows if len(row.tokens) <= self._options.shape.context]
+            rows = [row for row in rows if len(row.tokens) <= self._options.longest]
             right, count = 0, 0
             for start in range(0, len(rows), 10):
                 these = rows[start : start + 10]
