@@ -64,9 +64,8 @@ def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
     if template is None or not (template.asked or _SITE in slots):
         return None
     if _SITE in slots:
-        return said(
-            rng, words, template, {_SITE: _akin(rng, words, slots[_SITE]) if rng.random() < 0.4 else words.name(rng)}
-        )
+        site = _akin(rng, words, slots[_SITE]) if rng.random() < 0.4 else words.name(rng)
+        return said(rng, words, template, {_SITE: site}) if site.lower() != slots[_SITE].lower() else None
     for _ in range(_TRIES):
         kept: dict[str, str] = {}
         if len(template.asked) > 1 and rng.random() < 0.5:
