@@ -1,6 +1,7 @@
 """Reads `phrases/special/*.txt`: tools that are offered beside the standing ones, and how people ask for them.
 
-A file is a domain. `near: a b` on a line of its own names domains that are too alike to be told apart from it. A tool is
+A file is a domain. `near: a b` on a line of its own names domains that are too alike to be told apart from it. Lines
+that begin with `# ` are remarks. A tool is
 
     [get_weather fetch_weather weather]     its names in snake case, each a phrase; a space parts them
     - Get the current weather of a city.    a description: begins with a verb in the imperative
@@ -76,7 +77,7 @@ def _read(domain: str, text: str) -> list[Spec]:
     tools: list[list[str]] = []
     for raw in text.splitlines():
         line = raw.strip()
-        if not line or line.startswith("#"):
+        if not line or line.startswith("# "):
             continue
         if line.startswith("near:"):
             near = tuple(line.removeprefix("near:").split())
@@ -98,7 +99,8 @@ def _tool(domain: str, near: tuple[str, ...], lines: list[str]) -> Spec:
             arguments.append(Argument(tuple(names.strip().split("|")), kind.strip()))
             continue
         section = _MARKS.get(line[:2], "request")
-        sections.setdefault(section, []).append(line[2:] if line[:2] in _MARKS else line)
+        phrase = line[2:] if line[:2] in _MARKS else line
+        sections.setdefault(section, []).append(f"\\{phrase}" if phrase.startswith("#") else phrase)
     missing = [section for section in ("about", "request", "clause") if section not in sections]
     if missing or not arguments:
         raise PhraseError(f"{domain}: {lines[0]} lacks {', '.join([*missing, 'arguments'])}.")

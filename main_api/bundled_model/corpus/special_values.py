@@ -12,7 +12,7 @@ _MADE_UP = 0.3
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _ENDINGS = ("com", "org", "net", "io", "de", "co.uk", "example.com", "dev", "eu")
 _CALLING = (1, 7, 30, 31, 33, 34, 39, 41, 44, 46, 49, 81, 91)
-_FREE_TEXT = ("message", "note", "topic", "title", "sentence")
+_FREE_TEXT = ("message", "note", "topic", "title", "sentence", "sql")
 
 
 def value(rng: Random, words: Words, kind: str) -> str:
@@ -52,13 +52,15 @@ def fills(rng: Random, words: Words) -> Mapping[str, str]:
     }
 
 
-_PROPER = frozenset(
-    ["city", "country", "place", "person", "company", "product", "song", "artist", "film", "team", "book", "shop", "hotel", "museum", "airport", "station", "language", "game", "model", "playlist", "meetingroom", "planet", "game", "medicine"]
+_PROPER = (
+    *("city", "country", "place", "person", "company", "product", "song", "artist", "film", "team", "book", "shop"),
+    *("hotel", "museum", "airport", "station", "language", "game", "model", "playlist", "meetingroom", "planet"),
+    "medicine",
 )
 
 
 def _text(rng: Random, words: Words, kind: str) -> str:
-    if rng.random() < 0.33:
+    if kind != "sql" and rng.random() < 0.33:
         return words.phrase(rng, shortest=2, longest=rng.choice((3, 5, 10)))
     return phrases("special_values").say(
         rng,
@@ -219,7 +221,8 @@ def _file(rng: Random, words: Words) -> str:
     ending = rng.choice(
         ("pdf", "docx", "txt", "csv", "png", "jpg", "xlsx", "md", "mp3", "mp4", "zip", "json", "wav", "pptx")
     )
-    return f"{_identifier(rng, words)}{rng.choice(('', '', f'_{rng.randint(1, 30)}', f'-{rng.randint(2020, 2030)}'))}.{ending}"
+    tail = rng.choice(("", "", f"_{rng.randint(1, 30)}", f"-{rng.randint(2020, 2030)}"))
+    return f"{_identifier(rng, words)}{tail}.{ending}"
 
 
 def _repository(rng: Random, words: Words) -> str:

@@ -152,10 +152,8 @@ def _filled(rng: Random, words: Words, spec: Spec) -> dict[str, str]:
 
 def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence[Piece]) -> Sequence[Piece]:
     """Return a whole message: a request of the file, or the clause as a sentence; seldom with a sentence around it."""
-    if rng.random() < 0.3:
-        request = _sentence(rng, clause)
-    else:
-        request = spec.phrases.pieces(rng, "request", **slots)
+    whole = rng.random() < 0.7
+    request = spec.phrases.pieces(rng, "request", **slots) if whole else _sentence(rng, clause)
     roll = rng.random()
     if roll < 0.05 and not request[0].slot:
         return [Piece(phrases("special_observations").say(rng, "before") + " "), *request]
