@@ -10,6 +10,7 @@ from main_api.bundled_model.corpus.phrases import phrases
 from main_api.bundled_model.corpus.words import Words
 from main_api.bundled_model.corpus.written import in_words
 
+_UNITS_SHARE = 0.05
 _ORDINALS = (
     *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"),
     "twelfth",
@@ -88,12 +89,21 @@ def _numbers(rng: Random, words: Words, *, whole: bool = False, repeated: bool =
     m = rng.randint(2, max(2, min(len(xs) - 1, 5))) if not whole else rng.choice((2, 3, 3, 4, 5, 5, 6, 7, 10, 10, 100))
     given = {"k": str(k), "m": str(m)}
     texts = [str(x) for x in xs]
+    count = in_words(rng, len(xs)) if rng.random() < 0.5 else str(len(xs))
     either = f"{', '.join(texts[:-1])} or {texts[-1]}"
     return Inputs(
-        {"n": listed(rng, texts), "o": either, **given},
+        {"n": listed(rng, _measured(rng, texts)), "o": either, "count": count, **given},
         {"xs": f"[{', '.join(texts)}]", **given},
         {"xs": xs, "k": k, "m": m},
     )
+
+
+def _measured(rng: Random, texts: list[str]) -> list[str]:
+    """Put a currency or a unit to every number, now and then."""
+    if rng.random() > _UNITS_SHARE or texts[0].startswith("-"):
+        return texts
+    pattern = rng.choice(("${}", "${}", "€{}", "£{}", "{}€", "{} km", "{} kg", "{}%", "{} euros", "{} °C", "{} cm"))
+    return [pattern.format(text) for text in texts]
 
 
 def _wholes(rng: Random, words: Words, *, repeated: bool = False) -> Inputs:

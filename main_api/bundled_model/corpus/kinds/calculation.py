@@ -13,6 +13,7 @@ from random import Random
 from main_api.bundled_model.corpus import written
 from main_api.bundled_model.corpus.arithmetic import value_of
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
+from main_api.bundled_model.corpus.inflection import gerund
 from main_api.bundled_model.corpus.phrases import Piece, phrases
 from main_api.bundled_model.corpus.words import Words
 
@@ -48,6 +49,7 @@ _FOLLOWS = {
 _LETTER = re.compile(r"\b[abcp](?=\b|%)")
 _SLOT = "\0"
 _TRIES = 20
+_GERUNDS = 0.12
 _POWERS = ("2", "3", "3", "4", "4", "5", "6", "7", "8", "9", "10", "12")
 _BASES = ("2", "2", "3", "4", "5", "6", "7", "8", "9", "10", "12", "15", "20", "1.5")
 
@@ -100,7 +102,7 @@ def _in_words(rng: Random) -> Ask:
     if form == "noun":
         return _of_noun(rng, pieces, expression)
     if form == "verb":
-        request = _in_context(rng, _framed(rng, "frame.verb", pieces))
+        request = _in_context(rng, _framed_verb(rng, pieces, template))
         return Ask("calculation", request, pieces, (expression,), expression)
     other = "verb" if template in _sections("verb") and rng.random() < 0.5 else "noun"
     clause = _pieces(rng, f"{other}: {template}", slots)
@@ -115,12 +117,19 @@ def _of_noun(rng: Random, pieces: Sequence[Piece], expression: str) -> Ask:
 
 def _framed(rng: Random, section: str, inner: Sequence[Piece]) -> Sequence[Piece]:
     pieces: list[Piece] = []
-    for piece in phrases(_FILE).pieces(rng, section, x=_SLOT, v=_SLOT):
+    for piece in phrases(_FILE).pieces(rng, section, x=_SLOT, v=_SLOT, ving=_SLOT):
         pieces += inner if piece.text == _SLOT else (piece,)
     first = pieces[0]
     if section != "frame.clause" and not first.slot and first.text[0].islower() and rng.random() < _STYLED:
         pieces[0] = Piece(first.text[0].upper() + first.text[1:])
     return pieces
+
+
+def _framed_verb(rng: Random, pieces: Sequence[Piece], template: str) -> Sequence[Piece]:
+    single = template in _FREQUENT and not pieces[0].text.startswith(("take", "start")) and " it" not in pieces[-1].text
+    if single and rng.random() < _GERUNDS:
+        return _framed(rng, "frame.doing", gerund(pieces))
+    return _framed(rng, "frame.verb", pieces)
 
 
 def _in_context(rng: Random, pieces: Sequence[Piece]) -> Sequence[Piece]:

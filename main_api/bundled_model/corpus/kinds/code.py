@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
+from main_api.bundled_model.corpus.inflection import gerund, has_and, third_person
 from main_api.bundled_model.corpus.inputs import Inputs, inputs
 from main_api.bundled_model.corpus.phrases import Piece, phrases
 from main_api.bundled_model.corpus.programs import COUNTS, FILES, LISTS, PLOTS, TEXTS, Task
@@ -24,8 +25,8 @@ _GROUPS: Mapping[str, tuple[Mapping[str, Task], float]] = {
 _FORMS = {"noun": 4.0, "head": 4.0, "verb": 4.5, "ask": 2.0, "data.head": 1.5, "them": 1.5}
 _STYLED = 0.85
 _TEXT, _INNER, _LIST, _HEAD = "\0", "\1", "\2", "\3"
-_SPECIAL_LIST = 0.12
-_DOUBLED = frozenset({"sum", "get", "put", "plot", "flip", "drop", "strip", "swap", "run"})
+_SPECIAL_LIST = 0.2
+_CONTEXT = 0.07
 _FIGURES = ("figure_1.png", "figure_1.png", "figure_1.png", "figure_2.png", "plot.png", "chart.png", "figure.png")
 
 
@@ -75,7 +76,7 @@ class _Writer:
         self._bare = rng.random() < 0.55
         self._quote = rng.choice(('"{}"', '"{}"', "'{}'", "“{}”")) if "'" not in given.text else '"{}"'
         section = "list.special" if rng.random() < _SPECIAL_LIST else "list"
-        self._list = phrases(_FRAMES).pieces(rng, section, n=given.typed.get("n", ""))
+        self._list = phrases(_FRAMES).pieces(rng, section, **{"n": "", "count": "", **given.typed})
 
     def ask(self, task: Task) -> Ask:
         forms = _forms(self._file, self._name)
@@ -88,7 +89,17 @@ class _Writer:
         printed = None if task.printed is None else [str(line) for line in task.printed(self._given.values)]
         subject = "".join(piece.text for piece in self._quoted(self._core(forms), final=False)).removeprefix("the ")
         values = (task.code(self._given.code),)
-        return CodeAsk("code", self._quoted(request, final=True), clause, values, subject, printed=printed)
+        whole = self._in_context(self._quoted(request, final=True))
+        return CodeAsk("code", whole, clause, values, subject, printed=printed)
+
+    def _in_context(self, pieces: list[Piece]) -> list[Piece]:
+        chance = self._rng.random()
+        if chance < _CONTEXT:
+            return [Piece(phrases(_FRAMES).say(self._rng, "before") + " "), *pieces]
+        if chance < 2 * _CONTEXT and not pieces[-1].slot:
+            end = "" if pieces[-1].text[-1] in ".?!" else "."
+            return [*pieces, Piece(f"{end} {phrases(_FRAMES).say(self._rng, 'after')}")]
+        return pieces
 
     def _core(self, forms: Sequence[str]) -> list[Piece]:
         if "noun" in forms:
@@ -105,12 +116,11 @@ class _Writer:
         pieces = self._whole(form)
         if form != "verb":
             return self._framed("frame.noun", {_INNER: pieces})
-        does, doing = _inflected(pieces)
         chance = self._rng.random()
-        if does and chance < 0.3:
-            return self._framed("frame.does", {_INNER: does})
-        if doing and chance < 0.4:
-            return self._framed("frame.doing", {_INNER: doing})
+        if chance < 0.3 and not has_and(pieces):
+            return self._framed("frame.does", {_INNER: third_person(pieces)})
+        if chance < 0.4 and not has_and(pieces):
+            return self._framed("frame.doing", {_INNER: gerund(pieces)})
         return self._framed("frame.verb", {_INNER: pieces})
 
     def _clause(self, form: str, forms: Sequence[str]) -> Sequence[Piece]:
@@ -118,9 +128,10 @@ class _Writer:
             pieces = self._framed("data.clause", {_INNER: self._task("them")})
         elif "verb" in forms and (form in {"verb", "ask"} or self._rng.random() < 0.5):
             pieces = self._task("verb")
-            does, _ = _inflected(pieces)
-            styled = does and self._rng.random() < 0.25
-            pieces = self._framed("clause.does" if styled else "clause.verb", {_INNER: does if styled else pieces})
+            if self._rng.random() < 0.25 and not has_and(pieces):
+                pieces = self._framed("clause.does", {_INNER: third_person(pieces)})
+            else:
+                pieces = self._framed("clause.verb", {_INNER: pieces})
         else:
             pieces = self._framed("clause.noun", {_INNER: self._whole("noun" if "noun" in forms else "head")})
         return self._quoted(pieces, final=False)
@@ -165,31 +176,6 @@ def _spliced(pieces: Sequence[Piece], inner: Mapping[str, Sequence[Piece]]) -> l
             parts = [Piece(parts[0].text[0].upper() + parts[0].text[1:]), *parts[1:]]
         found += parts
     return found
-
-
-def _inflected(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
-    """Return an imperative in the third person and as a gerund; empty where it has several verbs."""
-    first = pieces[0]
-    verb, blank, rest = first.text.partition(" ")
-    compound = any(" and " in piece.text for piece in pieces if not piece.slot)
-    if first.slot or compound or not verb.isalpha() or verb == "in":
-        return [], []
-    return (
-        [Piece(_third_person(verb) + blank + rest), *pieces[1:]],
-        [Piece(_gerund(verb) + blank + rest), *pieces[1:]],
-    )
-
-
-def _third_person(verb: str) -> str:
-    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
-        return f"{verb}es"
-    return f"{verb[:-1]}ies" if verb.endswith("y") and verb[-2] not in "aeiou" else f"{verb}s"
-
-
-def _gerund(verb: str) -> str:
-    if verb in _DOUBLED:
-        return f"{verb}{verb[-1]}ing"
-    return f"{verb[:-1]}ing" if verb.endswith("e") and not verb.endswith("ee") else f"{verb}ing"
 
 
 @functools.cache
