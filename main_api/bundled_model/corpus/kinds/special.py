@@ -16,10 +16,12 @@ from main_api.bundled_model.corpus.words import Words
 
 _GENERIC = 0.36
 _ARTICLE_VOWELS = tuple("aeiou")
+_WITHOUT_ON = ("today", "tomorrow", "tonight", "next", "this")
+_NO_ON_AFTER = ("for", "of", "on", "to", "from", "my", "is", "not", "for:", "after", "be")
 
 
 @dataclass(frozen=True, slots=True)
-class _SpecialAsk(Ask):
+class SpecialAsk(Ask):
     """Remembers where it comes from, for its result and for the tools that may stand beside its own."""
 
     spec: Spec | None = None
@@ -30,7 +32,7 @@ class _SpecialAsk(Ask):
 def tool(rng: Random) -> Tool:
     """Return a tool at random, under one of its names."""
     if rng.random() < _GENERIC:
-        return _made_up(rng, _listed_nouns(rng))
+        return _made_up(rng, listed_nouns(rng))
     return _rendered(rng, rng.choice(standing()), {})[0]
 
 
@@ -45,13 +47,14 @@ def ask(rng: Random, words: Words) -> Ask:
     offered, arguments = _rendered(rng, spec, nouns)
     filled = _filled(rng, words, spec)
     slots = {**nouns, **filled}
-    clause = spec.phrases.pieces(rng, "clause", **slots)
-    return _SpecialAsk(
+    values = {argument.slot: _bare(filled[argument.slot], argument.kind) for argument in arguments}
+    clause = _dated(rng, spec, slots, spec.phrases.pieces(rng, "clause", **slots))
+    return SpecialAsk(
         kind="special",
         request=_request(rng, spec, slots, clause),
         clause=clause,
-        values=tuple(filled[argument.slot] for argument in arguments),
-        subject=max(filled.values(), key=len),
+        values=tuple(values.values()),
+        subject=max(values.values(), key=len),
         tool=offered,
         spec=spec,
         noun=nouns.get("noun", ""),
@@ -62,7 +65,7 @@ def ask(rng: Random, words: Words) -> Ask:
 def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
     """Return one line that the tool might answer."""
     extra = fills(rng, words)
-    if isinstance(ask, _SpecialAsk) and ask.spec and "observation" in ask.spec.phrases.sections and rng.random() < 0.7:
+    if isinstance(ask, SpecialAsk) and ask.spec and "observation" in ask.spec.phrases.sections and rng.random() < 0.7:
         observation = ask.spec.phrases.say(rng, "observation", **{**extra, **dict(ask.filled)})
     else:
         observation = phrases("special_observations").say(rng, "any", **{**extra, "value": rng.choice(ask.values)})
@@ -71,8 +74,8 @@ def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
 
 def distractors(rng: Random, words: Words, ask: Ask, count: int) -> list[Tool]:
     """Return other tools with names of their own, none of the domain of `ask` nor of one that is much like it."""
-    own = ask.spec if isinstance(ask, _SpecialAsk) else None
-    noun = ask.noun if isinstance(ask, _SpecialAsk) else ""
+    own = ask.spec if isinstance(ask, SpecialAsk) else None
+    noun = ask.noun if isinstance(ask, SpecialAsk) else ""
     found: list[Tool] = []
     names = [ask.tool.name.lower()] if ask.tool else []
     domains = [noun]
@@ -109,13 +112,13 @@ def _rendered(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> tuple[Tool, 
     if len(arguments) > 1 and rng.random() < 0.15:
         rng.shuffle(arguments)
     naming = "camel" if style == "camel" else "snake"
-    noun = nouns.get("noun", "")
+    noun = nouns.get("noun", "").replace(" ", "_")
     names = tuple(_styled(rng.choice(argument.names).replace("{noun}", noun), naming) for argument in arguments)
     return Tool(_styled(snake, style), names, _described(rng, spec, nouns)), arguments
 
 
 def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:
-    about = spec.phrases.say(rng, "about", **nouns)
+    about = spec.phrases.say(rng, "about", **nouns).replace(" .", ".")
     roll = rng.random()
     if roll < 0.12:
         frame = rng.choice(
@@ -153,7 +156,9 @@ def _filled(rng: Random, words: Words, spec: Spec) -> dict[str, str]:
 def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence[Piece]) -> Sequence[Piece]:
     """Return a whole message: a request of the file, or the clause as a sentence; seldom with a sentence around it."""
     whole = rng.random() < 0.7
-    request = spec.phrases.pieces(rng, "request", **slots) if whole else _sentence(rng, clause)
+    request = _sentence(rng, clause)
+    if whole:
+        request = _dated(rng, spec, slots, spec.phrases.pieces(rng, "request", **slots))
     roll = rng.random()
     if roll < 0.05 and not request[0].slot:
         return [Piece(phrases("special_observations").say(rng, "before") + " "), *request]
@@ -161,6 +166,26 @@ def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence
     if roll > 0.95 and not free and not request[-1].slot and request[-1].text[-1] in ".?!":
         return [*request, Piece(" " + phrases("special_observations").say(rng, "after"))]
     return request
+
+
+def _bare(value: str, kind: str) -> str:
+    """Return a value as an argument: "the kitchen" is the kitchen in a request and `kitchen` in a call."""
+    return value if is_free_text(kind) else value.removeprefix("the ")
+
+
+def _dated(rng: Random, spec: Spec, slots: Mapping[str, str], pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """Say "in Paris on Friday" for "in Paris Friday": an "on" before a day that takes one, where there is room."""
+    days = [slots[argument.slot] for argument in spec.arguments if argument.kind == "day"]
+    if not days or days[0].split(" ")[0].lower() in _WITHOUT_ON or rng.random() < 0.3:
+        return pieces
+    dated: list[Piece] = []
+    for piece in pieces:
+        before = dated[-1].text if dated else "for "
+        roomy = before[-1] == " " and " ".join(before.split()).rpartition(" ")[2] not in _NO_ON_AFTER
+        if piece.slot and piece.text == days[0] and roomy:
+            dated.append(Piece("on "))
+        dated.append(piece)
+    return dated
 
 
 def _sentence(rng: Random, clause: Sequence[Piece]) -> Sequence[Piece]:
@@ -173,7 +198,7 @@ def _sentence(rng: Random, clause: Sequence[Piece]) -> Sequence[Piece]:
 
 def _nouns(rng: Random, words: Words) -> dict[str, str]:
     """Return the words that a made-up tool is about: listed, rare or invented ones."""
-    listed = _listed_nouns(rng)
+    listed = listed_nouns(rng)
     maker = rng.choices((None, words.rare, words.invented), (45, 25, 30))[0]
     if maker:
         listed |= _forms("noun", maker(rng))
@@ -184,7 +209,7 @@ def _nouns(rng: Random, words: Words) -> dict[str, str]:
     return listed
 
 
-def _listed_nouns(rng: Random) -> dict[str, str]:
+def listed_nouns(rng: Random) -> dict[str, str]:
     book = phrases("special_nouns")
     noun = book.say(rng, "noun")
     thing = book.say(rng, "noun")
