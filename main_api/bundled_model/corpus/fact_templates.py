@@ -5,7 +5,8 @@ A file is a topic. In it `[{name} (Bridge|Tunnel)]` begins the things that share
 `= opening year` begins a fact about it. Below it stand its sentences (`{x} was opened in {year}.`), its questions
 (`? when was {x} opened`) and its nouns (`~ the opening year of {x}`), all of them phrases as in `phrases.py`. `{x}` is
 the subject, the other slots are named after their values (`values.py`). Every question and noun of a fact must hold
-the same slots: they tell it from the other facts. A subject without slots is one that everybody knows ("the office").
+the same slots: they tell it from the other facts. A subject without slots is one that everybody knows ("the office");
+where a question does not hold `{x}`, it asks for the subject itself ("which bridge crosses the {name2}").
 """
 
 import functools
@@ -94,7 +95,7 @@ def _template(side: str, topic: str, index: int, draft: _Draft) -> Template:
     made = {kind: _flat(lines, place) for kind, lines in draft.lines.items()}
     for text in (text for kind in "?~" for texts in made[kind] for text in texts):
         held = set(_slots([text]))
-        if held | {"x"} != {*asked, "x"} or (of_subject and "x" not in held):
+        if held | {"x"} != {*asked, "x"} or (of_subject and (not held or ("x" in held) != ("x" in asked))):
             raise PhraseError(f"{place}: `{text}` does not hold the slots of the first question.")
     return Template(
         side=side,

@@ -16,6 +16,7 @@ from main_api.bundled_model.corpus.values import value
 from main_api.bundled_model.corpus.words import Words
 
 _TRIES = 4
+_NAMES = ("name", "person", "invented", "code")
 _SITE = "site"
 """The slot that says where something holds that is otherwise known by itself: "the office" of which town."""
 _AT_SITE = 0.3
@@ -66,17 +67,18 @@ def same_attribute(rng: Random, words: Words, fact: Fact) -> Fact | None:
     if _SITE in slots:
         site = _akin(rng, words, slots[_SITE]) if rng.random() < 0.4 else words.name(rng)
         return said(rng, words, template, {_SITE: site}) if site.lower() != slots[_SITE].lower() else None
+    asked = [name for name in template.asked if name != "x"]
+    if "x" in template.asked:
+        asked.extend(name for name in template.of_subject if name not in asked)
     for _ in range(_TRIES):
         kept: dict[str, str] = {}
-        if len(template.asked) > 1 and rng.random() < 0.5:
-            name = rng.choice([name for name in template.asked if name not in template.of_subject])
-            kept = {other: slots[other] for other in template.asked if other != name}
-            if "x" in kept:
-                kept |= {other: slots[other] for other in template.of_subject}
-        elif template.of_subject and rng.random() < 0.5:
-            name = rng.choice(template.of_subject)
-            kept = {other: slots[other] for other in template.of_subject}
-            kept[name] = _akin(rng, words, slots[name])
+        if asked and rng.random() < 0.55:
+            changed = rng.choice(asked)
+            kept = {name: slots[name] for name in asked if name != changed}
+            if changed.rstrip("0123456789") in _NAMES:
+                kept[changed] = _akin(rng, words, slots[changed])
+            if "x" in template.asked and changed not in template.of_subject:
+                kept["x"] = slots["x"]
         other = said(rng, words, template, kept)
         drawn = dict(other.slots)
         if any(drawn[name].lower() != slots[name].lower() for name in template.asked):
@@ -153,7 +155,7 @@ def said(rng: Random, words: Words, template: Template, given: Mapping[str, str]
         sentence=sentence[0].upper() + sentence[1:],
         question=question[0].upper() + question[1:],
         noun=noun,
-        subject=slots["x"],
+        subject=slots["x" if "x" in template.asked or not template.asked else template.asked[0]],
         attribute=template.attribute.format_map(slots),
         field=template.side,
         topic=template.topic,

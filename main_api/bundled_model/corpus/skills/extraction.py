@@ -112,10 +112,11 @@ def _with_pronouns(rng: Random, passage: list[_Sentence]) -> list[_Sentence]:
 
 
 def _pronoun(rng: Random, one: Fact) -> str:
-    if one.template.startswith("world/people") and "person" in dict(one.slots):
+    kinds = {slot.rstrip("0123456789") for slot, text in one.slots if text == one.subject}
+    if "person" in kinds:
         return rng.choice(("He", "She"))
     plural = one.subject.startswith("the minutes") or one.subject.endswith(("tablets", "drops"))
-    return "They" if plural else "It"
+    return "They" if plural or "things" in kinds else "It"
 
 
 def _alone(wanted: Fact, passages: Sequence[Sequence[_Sentence]]) -> bool:
