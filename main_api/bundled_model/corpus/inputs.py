@@ -239,6 +239,14 @@ def _short(rng: Random, words: Words) -> Inputs:
     return _with_text(words.any(rng) if rng.random() < 0.8 else _usual(rng, "palindrome"))
 
 
+def _anagram(rng: Random, words: Words) -> Inputs:
+    first = words.any(rng)
+    second = "".join(rng.sample(first, len(first))) if rng.random() < 0.5 else words.any(rng)
+    code = {"c": first, "d": second}
+    quoted = rng.random() < 0.3
+    return Inputs({name: f'"{text}"' if quoted else text for name, text in code.items()}, code, code)
+
+
 def _xy(rng: Random, words: Words) -> Inputs:
     count, high = rng.randint(2, 6), rng.choice((9, 20, 100))
     start = rng.choice((0, 1, 1, rng.randint(2, 20)))
@@ -331,6 +339,7 @@ _MAKERS: Mapping[str, Callable[[Random, Words], Inputs]] = {
     "upper_span": _upper_span,
     "short": _short,
     "xy": _xy,
+    "anagram": _anagram,
     "series": _numbers,
     "wholes": _wholes,
     "repeated": _repeated,

@@ -165,6 +165,13 @@ COUNTS: Mapping[str, Task] = {
         lambda g: [primes(1000)[: g["n"]]],
         3,
     ),
+    "nth_prime": Task(
+        "count",
+        "primes = []\nn = 2\nwhile len(primes) < $n:\n    if all(n % d for d in primes):\n"
+        "        primes.append(n)\n    n += 1\nprint(primes[-1])",
+        lambda g: [primes(1000)[g["n"] - 1]],
+    ),
+    "sum_odd": Task("large", "print(sum(range(1, $n + 1, 2)))", lambda g: [sum(range(1, g["n"] + 1, 2))], 0.5),
     "primes_below": Task(
         "limit",
         "print([n for n in range(2, $n) if all(n % d for d in range(2, n))])",
@@ -312,6 +319,23 @@ TEXTS: Mapping[str, Task] = {
     ),
     "sort_letters": Task("short", 'print("".join(sorted("$t")))', lambda g: ["".join(sorted(g["t"]))], 0.6),
     "split": Task("sentence", 'print("$t".split())', lambda g: [g["t"].split()], 0.6),
+    "no_vowels": Task(
+        "text",
+        'print("".join(c for c in "$t" if c.lower() not in "aeiou"))',
+        lambda g: ["".join(c for c in g["t"] if c.lower() not in "aeiou")],
+        0.6,
+    ),
+    "capitals": Task(
+        "sentence", 'print(sum(c.isupper() for c in "$t"))', lambda g: [sum(c.isupper() for c in g["t"])], 0.5
+    ),
+    "anagram": Task(
+        "anagram", 'print(sorted("$c") == sorted("$d"))', lambda g: [sorted(g["c"]) == sorted(g["d"])], 0.7
+    ),
+    "sort_by_length": Task("words", "print(sorted($ls, key=len))", lambda g: [sorted(g["ls"], key=len)], 0.7),
+    "sort_words_descending": Task(
+        "words", "print(sorted($ls, reverse=True))", lambda g: [sorted(g["ls"], reverse=True)], 0.5
+    ),
+    "reverse_list": Task("words", "print($ls[::-1])", lambda g: [list(reversed(g["ls"]))], 0.7),
     "sort_words": Task("words", "print(sorted($ls))", lambda g: [sorted(g["ls"])], 1.5),
     "longest_of": Task("words", "print(max($ls, key=len))", lambda g: [max(g["ls"], key=len)], 0.8),
 }

@@ -92,7 +92,7 @@ def in_words(rng: Random, number: int) -> str:
 def expression(rng: Random) -> tuple[str, str]:
     """Return an expression as somebody types it and as the calculator is to get it. It has a value."""
     while True:
-        typed, canonical = _Writer(rng).expression(rng.choices((1, 2, 3, 4), (8, 5, 3, 1))[0])
+        typed, canonical = _Writer(rng).expression(rng.choices((1, 2, 3, 4, 5), (8, 5, 3, 1.5, 0.5))[0])
         if value_of(canonical):
             return typed, canonical
 
@@ -105,6 +105,7 @@ class _Writer:
         strip = rng.random() < 0.3
         signs = {operator: rng.choice(ways) for operator, ways in _OPERATORS.items()}
         self._signs = {operator: sign.strip() if strip else sign for operator, sign in signs.items()}
+        self._currency = rng.choice("$€£") if rng.random() < 0.05 else ""
         self._commas = rng.random() < 0.12
         self._decimals = rng.choice((0, 0, 0, 0.3))
         self._root = "sqrt({})" if rng.random() < 0.8 else rng.choice(("√{}", "√({})", "sqrt {}", "sqrt( {} )"))
@@ -115,9 +116,18 @@ class _Writer:
             return self._root_of()
         if operators == 1 and chance < 0.2:
             return self._percent()
+        if operators > 1 and chance < 0.12:
+            return self._chain(self._rng.randint(3, 7 if chance < 0.06 else 5))
         typed, canonical = self._sum_of(operators)
         if chance > 0.97 and canonical[0].isdigit():
             return f"-{typed}", f"-{canonical}"
+        return typed, canonical
+
+    def _chain(self, count: int) -> tuple[str, str]:
+        operator = self._rng.choice(("+", "+", "+", "*", "-"))
+        typed, canonical = self._number()
+        for _ in range(count - 1):
+            typed, canonical = self._joined(operator, (typed, canonical), self._number())
         return typed, canonical
 
     def _sum_of(self, operators: int, depth: int = 0) -> tuple[str, str]:
@@ -163,9 +173,9 @@ class _Writer:
     def _number(self) -> tuple[str, str]:
         if self._rng.random() < self._decimals:
             text = decimal(self._rng)
-            return text, text
+            return f"{self._currency}{text}", text
         number = whole(self._rng)
-        return f"{number:,}" if self._commas else str(number), str(number)
+        return self._currency + (f"{number:,}" if self._commas else str(number)), str(number)
 
 
 def _digits(rng: Random, number: int) -> str:

@@ -46,7 +46,7 @@ _FOLLOWS = {
     "sqrt(p)": 2,
     "b% of p": 3,
 }
-_LETTER = re.compile(r"\b[abcp](?=\b|%)")
+_LETTER = re.compile(r"\b[abcdp](?=\b|%)")
 _SLOT = "\0"
 _TRIES = 20
 _GERUNDS = 0.12
@@ -156,7 +156,7 @@ def _ordinal(number: str) -> str:
 
 def _numbers(rng: Random, template: str, previous: str = "", *, whole: bool = False) -> tuple[dict[str, str], str]:
     """Return what is typed for each letter of a template and the expression, which is empty if none has a value."""
-    letters = [letter for letter in "abc" if re.search(rf"\b{letter}\b", template)]
+    letters = [letter for letter in "abcd" if re.search(rf"\b{letter}\b", template)]
     style = written.style(rng)
     if whole or template == "p / b":
         style = replace(style, decimals=0)
