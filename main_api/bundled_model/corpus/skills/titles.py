@@ -8,7 +8,7 @@ from main_api.bundled_model.corpus.ask import Ask, KindName
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
 from main_api.bundled_model.corpus.phrases import Piece
 from main_api.bundled_model.corpus.results import error, failed
-from main_api.bundled_model.corpus.skills.parts import kind_module
+from main_api.bundled_model.corpus.skills.parts import joined, kind_module, some_ask
 from main_api.bundled_model.corpus.skills.talk import ANSWERS, DECLINE
 from main_api.bundled_model.corpus.skills.topics import filled, filled_pieces, topic
 from main_api.bundled_model.corpus.wording import framed, message
@@ -17,7 +17,8 @@ from main_api.bundled_model.corpus.words import Words
 _LONGEST = 6
 _KINDS: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides", "special")
 _WEIGHTS = (20, 18, 14, 14, 12, 8)
-_TALKED = 0.14
+_NAMED: tuple[KindName, ...] = ("web", "documents", "calculation", "slides", "special")
+_EXCERPT = 400
 _QUESTION = re.compile(
     "(who|what|when|where|why|how|which|whose|is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|"
     "had|if|whether|in|at|to) ",
@@ -37,9 +38,9 @@ _ABOUT_TOPICS = ("world", "world", "opinion", "writing", "image", "action")
 
 def conversation(rng: Random, words: Words) -> Conversation:
     """Return an exchange and its title."""
-    exchange = _talked if rng.random() < _TALKED else _asked
+    exchange = rng.choices((_asked, _talked, _several), (75, 14, 11))[0]
     request, reply, title = exchange(rng, words)
-    text = f"User: {request}\nAssistant: {reply}"
+    text = f"User: {_excerpt(request)}\nAssistant: {_excerpt(reply)}"
     return Conversation("titles", [system(instructions.plain(rng, "title")), user(text), answer(title)])
 
 
@@ -53,8 +54,14 @@ def _asked(rng: Random, words: Words) -> tuple[str, str, str]:
     """Return a request to a tool, its answer and the title."""
     kind = rng.choices(_KINDS, _WEIGHTS)[0]
     module = kind_module(kind)
-    ask = module.ask(rng, words)
-    request = message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
+    if kind == "code":
+        ask = some_ask(rng, words, kinds=("code",))
+        clause = message(rng, ask.clause)
+        request, title = _order(rng, clause), shortened(clause)
+    else:
+        ask = module.ask(rng, words)
+        request = message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
+        title = _title(ask, request)
     roll = rng.random()
     if roll < 0.08:
         reply = "I have no tool for that."
@@ -63,7 +70,29 @@ def _asked(rng: Random, words: Words) -> tuple[str, str, str]:
     else:
         tool = ask.tool or module.tool(rng)
         reply = failed(tool.name, error(rng)) if roll < 0.24 else module.result(rng, words, ask, tool).answer
-    return request, reply, _title(ask, request)
+    return request, reply, title
+
+
+def _order(rng: Random, clause: str) -> str:
+    """Return a message around `clause` as it was typed. What a program does has no shorter name than its own words."""
+    request = message(rng, framed(rng, [Piece(clause, slot=True)]))
+    return request[:1].upper() + request[1:] if rng.random() < 0.7 else request
+
+
+def _several(rng: Random, words: Words) -> tuple[str, str, str]:
+    """Return a request of two or three parts, its answer, and the title of the first part."""
+    asks = [some_ask(rng, words, kinds=_NAMED), *(some_ask(rng, words) for _ in range(rng.choice((1, 1, 2))))]
+    request = joined(rng, asks)
+    replies = [
+        kind_module(ask.kind).result(rng, words, ask, ask.tool or kind_module(ask.kind).tool(rng)).answer
+        for ask in asks
+    ]
+    return request, " ".join(replies), _title(asks[0], request)
+
+
+def _excerpt(text: str) -> str:
+    """Return the beginning of `text` on one line, as the product shows it."""
+    return " ".join(text.split())[:_EXCERPT]
 
 
 def _title(ask: Ask, request: str) -> str:
