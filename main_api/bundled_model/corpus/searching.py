@@ -52,6 +52,21 @@ def placed(
     return [piece for piece in pieces if piece.text]
 
 
+def begun(rng: Random, pieces: list[Piece]) -> list[Piece]:
+    """Begin what is copied with a capital, mostly, where it begins a sentence. It is copied as it stands."""
+    at = next(index for index, piece in enumerate(pieces) if piece.slot)
+    before = pieces[at - 1].text if at else ". "
+    if not before.endswith((". ", "? ", "! ", ": ")) or rng.random() > (0.4 if before.endswith(": ") else 0.7):
+        return pieces
+    text = pieces[at].text
+    return [*pieces[:at], Piece(text[:1].upper() + text[1:], slot=True), *pieces[at + 1 :]]
+
+
+def copied(pieces: Sequence[Piece]) -> str:
+    """Return what is copied out of a message."""
+    return next(piece.text for piece in pieces if piece.slot)
+
+
 def capitalised(pieces: Sequence[Piece]) -> list[Piece]:
     """Begin a message with a capital, unless it begins with what is copied."""
     first, *rest = pieces

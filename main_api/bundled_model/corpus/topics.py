@@ -16,6 +16,9 @@ _MIXED = 0.42
 _JOINED = 0.06
 _KNOWN_WORD = 0.5
 _NAMED = ("place", "person", "org", "work", "event", "thing", "product")
+_SIMPLE = (*_NAMED, "animal", "food", "drug", "jargon", "matter", "verb")
+_NUMBERED = ("place2", "person2", "org2", "product2")
+_WORDS = ("noun", "noun2", "noun3", "adjective", "adjective2")
 _FILES = ("pdf", "pdf", "docx", "txt", "md", "pptx", "xlsx")
 
 
@@ -36,38 +39,41 @@ def topic(rng: Random, words: Words, field: Field, slots: Mapping[str, str] | No
 def fillers(rng: Random, words: Words) -> dict[str, str]:
     """Return a value for every slot of the phrase files on topics, questions and documents."""
     known = _entities()
-    name = words.name(rng)
     year = str(rng.randint(1900, 2031) if rng.random() < 0.6 else rng.randint(2019, 2028))
+    month = _pick(rng, known["month"])
     slots = {
         "year": year,
-        "month": rng.choice(known["month"]),
-        "date": f"{rng.randint(1, 28)} {rng.choice(known['month'])}",
+        "month": month,
+        "date": f"{rng.randint(1, 28)} {month}",
         "clock": _clock(rng),
         "number": words.number(rng),
         "small": str(rng.randint(2, 40)),
         "small2": str(rng.randint(0, 9)),
-        "code": f"{rng.choice('ABCDEFHKLMPQRSTX')}{rng.choice(('', '-'))}{rng.randint(1, 9999)}",
-        "name": name,
+        "code": f"{_pick(rng, 'ABCDEFHKLMPQRSTX')}{_pick(rng, ('', '-'))}{rng.randint(1, 9999)}",
+        "name": words.name(rng),
         "name2": words.name(rng),
-        "name3": words.name(rng),
+        "name3": words.rare(rng).capitalize(),
         "word": words.any(rng),
-        "word2": words.any(rng),
-        "word3": words.any(rng),
-        "file": _file(rng, words),
-        "thing2": rng.choice(known["matter"]),
+        "word2": words.rare(rng),
+        "word3": words.rare(rng),
+        "thing2": _pick(rng, known["matter"]),
+        "when": _pick(rng, known["when"]).replace("{month}", month).replace("{year}", year),
     }
-    for kind in _NAMED:
-        slots[kind] = rng.choice(known[kind])
-    for kind in rng.sample(_NAMED, 2):
+    slots["file"] = _file(rng, slots["word"], slots["word2"])
+    for kind in _SIMPLE:
+        slots[kind] = _pick(rng, known[kind])
+    for kind in _NUMBERED:
+        slots[kind] = _pick(rng, known[kind[:-1]])
+    for kind in (_pick(rng, _NAMED), _pick(rng, _NAMED)):
         slots[kind] = words.name(rng)
-    for kind in ("place2", "person2", "org2", "product2"):
-        slots[kind] = rng.choice(known[kind[:-1]])
-    for kind in ("animal", "food", "drug", "jargon", "matter", "verb"):
-        slots[kind] = rng.choice(known[kind])
-    for kind in ("noun", "noun2", "noun3", "adjective", "adjective2"):
-        slots[kind] = rng.choice(known[kind.rstrip("23")]) if rng.random() < _KNOWN_WORD else words.any(rng)
-    slots["when"] = rng.choice(known["when"]).replace("{month}", slots["month"]).replace("{year}", year)
+    for kind in _WORDS:
+        slots[kind] = _pick(rng, known[kind.rstrip("23")]) if rng.random() < _KNOWN_WORD else words.rare(rng)
     return slots
+
+
+def _pick(rng: Random, values: Sequence[str]) -> str:
+    """Like `choice`, in half the time: this is drawn from dozens of times a message."""
+    return values[int(rng.random() * len(values))]
 
 
 def _clock(rng: Random) -> str:
@@ -75,11 +81,10 @@ def _clock(rng: Random) -> str:
     return rng.choice((f"{hour} {rng.choice(('am', 'pm'))}", f"{hour + 8}:{rng.choice(('00', '15', '30', '45'))}"))
 
 
-def _file(rng: Random, words: Words) -> str:
-    joint = rng.choice(("_", "-", "", " "))
-    stem = joint.join(words.any(rng) for _ in range(rng.randint(1, 3)))
-    number = rng.choice(("", "", f"{joint or '_'}{rng.randint(1, 2030)}", f"{joint or '-'}v{rng.randint(1, 9)}"))
-    return f"{stem}{number}.{rng.choice(_FILES)}"
+def _file(rng: Random, *stem: str) -> str:
+    joint = _pick(rng, ("_", "-", "", " "))
+    number = _pick(rng, ("", "", f"{joint or '_'}{rng.randint(1, 2030)}", f"{joint or '-'}v{rng.randint(1, 9)}"))
+    return f"{joint.join(stem[: rng.randint(1, len(stem))])}{number}.{_pick(rng, _FILES)}"
 
 
 @functools.cache

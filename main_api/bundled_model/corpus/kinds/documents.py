@@ -14,7 +14,9 @@ from main_api.bundled_model.corpus.searching import (
     Search,
     Sought,
     bare,
+    begun,
     capitalised,
+    copied,
     found,
     placed,
     small,
@@ -123,8 +125,8 @@ def _worded(rng: Random, sought: Sought, slots: Mapping[str, str]) -> tuple[list
     clause = placed(rng, book, commanding, text, slots)
     if sought.form in ("direct", "own") and rng.random() < _BARE:
         request = bare(rng, text)
-        copied = next(piece.text for piece in request if piece.slot)
-        return request, clause if copied == text and rng.random() < 0.5 else [], (copied,)
+        return request, clause if copied(request) == text and rng.random() < 0.5 else [], (copied(request),)
     if sought.form == "about" or (not names_document and rng.random() < _BY_COMMAND):
         return capitalised(clause), clause, (text,)
-    return capitalised(placed(rng, book, asking, text, slots)), clause, (text,)
+    request = capitalised(begun(rng, placed(rng, book, asking, text, slots)))
+    return request, clause if copied(request) == text else [], (copied(request),)

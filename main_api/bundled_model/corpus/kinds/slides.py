@@ -6,7 +6,7 @@ from random import Random
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
 from main_api.bundled_model.corpus.facts import fact
 from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.searching import capitalised, placed, typed
+from main_api.bundled_model.corpus.searching import begun, capitalised, copied, placed, typed
 from main_api.bundled_model.corpus.topics import topic
 from main_api.bundled_model.corpus.words import Words
 
@@ -59,8 +59,11 @@ def ask(rng: Random, words: Words) -> Ask:
     slots = {"n": count, "deck": book.say(rng, "deck"), "for": book.say(rng, "for")}
     slots["a"] = book.say(rng, "a", **slots)
     clause = placed(rng, book, "clause", text, slots)
-    request = clause if rng.random() < _BY_COMMAND else placed(rng, book, "request", text, slots)
-    return Ask("slides", capitalised(request), clause, (text,), text.removeprefix("the "))
+    if rng.random() < _BY_COMMAND:
+        return Ask("slides", capitalised(clause), clause, (text,), text.removeprefix("the "))
+    request = capitalised(begun(rng, placed(rng, book, "request", text, slots)))
+    value = copied(request)
+    return Ask("slides", request, clause if value == text else [], (value,), text.removeprefix("the "))
 
 
 def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:

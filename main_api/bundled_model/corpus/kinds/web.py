@@ -14,7 +14,9 @@ from main_api.bundled_model.corpus.searching import (
     Search,
     Sought,
     bare,
+    begun,
     capitalised,
+    copied,
     found,
     placed,
     small,
@@ -92,9 +94,10 @@ def _sought(rng: Random, words: Words) -> Sought:
         other = rng.random() < _OFFICE
         text = topic(rng, words, "office" if other else "world")
         return Sought("named" if other else form, typed(rng, text), _title(text), topic=text)
-    pieces = phrases("web_questions").pieces(rng, form, **fillers(rng, words))
+    slots = fillers(rng, words)
+    pieces = phrases("web_questions").pieces(rng, form, **slots)
     question, _, answer = "".join(piece.text for piece in pieces).partition(" => ")
-    subjects = [piece.text for piece in pieces if piece.slot and piece.text in question]
+    subjects = [piece.text for piece in pieces if piece.slot and piece.text in question and piece.text != slots["when"]]
     answer = answer[:1].upper() + answer[1:]
     return Sought(form, typed(rng, question), max(subjects, key=len, default=question), answer=answer, topic=question)
 
@@ -106,18 +109,18 @@ def _worded(rng: Random, sought: Sought) -> tuple[list[Piece], list[Piece], tupl
     clause = placed(rng, book, "clause question" if question else "clause topic", text)
     if sought.form == "direct" and rng.random() < _BARE:
         request = bare(rng, text)
-        copied = next(piece.text for piece in request if piece.slot)
-        return request, clause if copied == text and rng.random() < 0.5 else [], (copied,)
+        return request, clause if copied(request) == text and rng.random() < 0.5 else [], (copied(request),)
     if sought.form == "keywords" and rng.random() < _BARE_KEYWORDS:
-        copied = text[:1].upper() + text[1:] if rng.random() < 0.3 else text
-        return [Piece(copied, slot=True)], [], (copied,)
+        request = begun(rng, [Piece(text, slot=True)]) if rng.random() < 0.4 else [Piece(text, slot=True)]
+        return request, [], (copied(request),)
     if sought.form == "named":
         while not _WEB.search("".join(piece.text for piece in clause if not piece.slot)):
             clause = placed(rng, book, "clause topic", text)
     if sought.form == "named" or rng.random() < _BY_COMMAND:
         return capitalised(clause), clause, (text,)
     section = {"direct": "request question", "indirect": "request indirect"}.get(sought.form, "request topic")
-    return capitalised(placed(rng, book, section, text)), clause, (text,)
+    request = capitalised(begun(rng, placed(rng, book, section, text)))
+    return request, clause if copied(request) == text else [], (copied(request),)
 
 
 def _title(text: str) -> str:
