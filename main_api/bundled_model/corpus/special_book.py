@@ -72,6 +72,14 @@ def generic() -> Sequence[Spec]:
     return [spec for spec in specs() if spec.generic]
 
 
+@functools.cache
+def like_standing(kind: str) -> Sequence[str]:
+    """Return the domains that a request of a standing kind might mean as well (`special_beside.txt`)."""
+    text = _FOLDER.with_name("special_beside.txt").read_text(encoding="utf-8")
+    _, _, rest = text.partition(f"[{kind}]\n")
+    return rest.partition("[")[0].split()
+
+
 def _read(domain: str, text: str) -> list[Spec]:
     near: tuple[str, ...] = ()
     tools: list[list[str]] = []

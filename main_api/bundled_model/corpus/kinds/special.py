@@ -10,7 +10,7 @@ from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
 from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.special_book import Argument, Spec, generic, standing
+from main_api.bundled_model.corpus.special_book import Argument, Spec, generic, like_standing, standing
 from main_api.bundled_model.corpus.special_values import fills, is_free_text, value
 from main_api.bundled_model.corpus.words import Words
 
@@ -80,7 +80,7 @@ def distractors(rng: Random, words: Words, ask: Ask, count: int) -> list[Tool]:
     names = [ask.tool.name.lower()] if ask.tool else []
     domains = [noun]
     while len(found) < count:
-        domain, other = _distractor(rng, words, own)
+        domain, other = _distractor(rng, words, own, like_standing(ask.kind))
         if domain in domains or other.name.lower() in names:
             continue
         domains.append(domain)
@@ -89,14 +89,15 @@ def distractors(rng: Random, words: Words, ask: Ask, count: int) -> list[Tool]:
     return found
 
 
-def _distractor(rng: Random, words: Words, own: Spec | None) -> tuple[str, Tool]:
+def _distractor(rng: Random, words: Words, own: Spec | None, unfit: Sequence[str]) -> tuple[str, Tool]:
     if rng.random() < (0.6 if own and own.generic else _GENERIC):
         nouns = _nouns(rng, words)
         spec = own if own and own.generic and rng.random() < 0.3 else rng.choice(generic())
         return nouns["noun"], _rendered(rng, spec, nouns)[0]
     while True:
         spec = rng.choice(standing())
-        if not own or (spec.domain != own.domain and spec.domain not in own.near and own.domain not in spec.near):
+        alike = own is not None and (spec.domain in (own.domain, *own.near) or own.domain in spec.near)
+        if not alike and spec.domain not in unfit:
             return spec.domain, _rendered(rng, spec, {})[0]
 
 
