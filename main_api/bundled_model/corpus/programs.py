@@ -6,6 +6,7 @@
 import datetime
 import functools
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from string import Template
 from typing import Any
+
+from main_api.bundled_model.corpus.arithmetic import value_of
 
 Given = Mapping[str, Any]
 Printed = Callable[[Given], Sequence[object]]
@@ -44,6 +47,17 @@ def fibonacci(count: int) -> list[int]:
     while len(numbers) < count:
         numbers.append(numbers[-1] + numbers[-2])
     return numbers[:count]
+
+
+def arithmetic_program(expression: str) -> tuple[str, str] | None:
+    """Return the program for an expression and what it prints; None where that would not be an everyday number."""
+    if root := re.fullmatch(r"sqrt\((\d+)\)", expression):
+        return f"import math\n\nprint(math.{expression})", str(math.sqrt(int(root[1])))
+    if quotient := re.fullmatch(r"(\d+) / (\d+)", expression):
+        return f"print({expression})", str(int(quotient[1]) / int(quotient[2]))
+    if re.search(r"[/.%s]", expression):
+        return None
+    return f"print({expression})", value_of(expression)
 
 
 def _factors(n: int) -> list[int]:
@@ -169,7 +183,7 @@ COUNTS: Mapping[str, Task] = {
         "count",
         "primes = []\nn = 2\nwhile len(primes) < $n:\n    if all(n % d for d in primes):\n"
         "        primes.append(n)\n    n += 1\nprint(primes[-1])",
-        lambda g: [primes(1000)[g["n"] - 1]],
+        lambda g: [primes(1000)[int(g["n"]) - 1]],
     ),
     "sum_odd": Task("large", "print(sum(range(1, $n + 1, 2)))", lambda g: [sum(range(1, g["n"] + 1, 2))], 0.5),
     "primes_below": Task(

@@ -68,6 +68,17 @@ def ask(rng: Random, words: Words) -> Ask:
     return _in_words(rng)
 
 
+def expression(rng: Random) -> tuple[Sequence[Piece], str]:
+    """Return a calculation as a noun phrase, and its expression."""
+    if rng.random() < _WRITTEN:
+        typed, written_out = written.expression(rng)
+        return (Piece(typed, slot=True),), written_out
+    templates = _sections("noun")
+    template = rng.choices(templates, [_FREQUENT.get(name, 0.5) for name in templates])[0]
+    slots, filled = _numbers(rng, template)
+    return (_pieces(rng, f"noun: {template}", slots), filled) if filled else ((Piece("8 * 4", slot=True),), "8 * 4")
+
+
 def follow_up(rng: Random, words: Words, previous: str) -> Ask:
     """Return a second request about the result `previous`; its clause says "it" or "that" for it."""
     sections = _sections("follow")

@@ -12,8 +12,9 @@ from random import Random
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
 from main_api.bundled_model.corpus.inflection import gerund, has_and, third_person
 from main_api.bundled_model.corpus.inputs import Inputs, inputs
+from main_api.bundled_model.corpus.kinds import calculation
 from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.programs import COUNTS, FILES, LISTS, PLOTS, TEXTS, Task
+from main_api.bundled_model.corpus.programs import COUNTS, FILES, LISTS, PLOTS, TEXTS, Task, arithmetic_program
 from main_api.bundled_model.corpus.words import Words
 
 _FRAMES = "code"
@@ -24,6 +25,7 @@ _GROUPS: Mapping[str, tuple[Mapping[str, Task], float]] = {
 }
 _FORMS = {"noun": 4.0, "head": 4.0, "verb": 4.5, "ask": 2.0, "data.head": 1.5, "them": 1.5}
 _STYLED = 0.85
+_EXPRESSIONS = 0.045
 _TEXT, _INNER, _LIST, _HEAD = "\0", "\1", "\2", "\3"
 _SPECIAL_LIST = 0.2
 _CONTEXT = 0.07
@@ -45,6 +47,8 @@ def tool(rng: Random) -> Tool:
 
 def ask(rng: Random, words: Words) -> Ask:
     """Return a request for a program."""
+    if rng.random() < _EXPRESSIONS:
+        return _arithmetic(rng)
     file = rng.choices(list(_GROUPS), [weight for _, weight in _GROUPS.values()])[0]
     tasks = _GROUPS[file][0]
     name = rng.choices(list(tasks), [task.weight for task in tasks.values()])[0]
@@ -64,6 +68,26 @@ def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
     return Result("(the code printed nothing)", "The program ran.")
 
 
+def _arithmetic(rng: Random) -> Ask:
+    """Return a calculation that is to be done by a program, which the request says."""
+    pieces, program = (Piece("12 * 7", slot=True),), None
+    expression = "12 * 7"
+    while program is None:
+        pieces, expression = calculation.expression(rng)
+        program = arithmetic_program(expression)
+    say = phrases(_FRAMES).pieces
+    request = _capital(rng, _spliced(say(rng, "python.request", x=_INNER), {_INNER: pieces}))
+    clause = _spliced(say(rng, "python.clause", x=_INNER), {_INNER: pieces})
+    return CodeAsk("code", request, clause, (program[0],), expression, printed=[program[1]])
+
+
+def _capital(rng: Random, pieces: list[Piece]) -> list[Piece]:
+    first = pieces[0]
+    if not first.slot and first.text[0].islower() and rng.random() < _STYLED:
+        return [Piece(first.text[0].upper() + first.text[1:]), *pieces[1:]]
+    return pieces
+
+
 class _Writer:
     """Words one request for one task about one set of inputs."""
 
@@ -81,11 +105,8 @@ class _Writer:
     def ask(self, task: Task) -> Ask:
         forms = _forms(self._file, self._name)
         form = self._rng.choices(forms, [_FORMS[form] for form in forms])[0]
-        request = self._request(form)
+        request = _capital(self._rng, self._request(form))
         clause = self._clause(form, forms)
-        first = request[0]
-        if not first.slot and first.text[0].islower() and self._rng.random() < _STYLED:
-            request[0] = Piece(first.text[0].upper() + first.text[1:])
         printed = None if task.printed is None else [str(line) for line in task.printed(self._given.values)]
         subject = "".join(piece.text for piece in self._quoted(self._core(forms), final=False)).removeprefix("the ")
         values = (task.code(self._given.code),)
