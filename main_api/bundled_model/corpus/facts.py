@@ -21,6 +21,7 @@ _SITE = "site"
 """The slot that says where something holds that is otherwise known by itself: "the office" of which town."""
 _AT_SITE = 0.3
 _DECORATED = 0.18
+_OTHER_OPENING = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ def said(rng: Random, words: Words, template: Template, given: Mapping[str, str]
         slots["x"] = _one(rng, template.subject).format_map(slots)
     sentence, question = (_one(rng, lines).format_map(slots) for lines in (template.sentences, template.questions))
     noun = _one(rng, template.nouns).format_map(slots)
+    if rng.random() < _OTHER_OPENING:
+        question = _begun_otherwise(rng, question)
     if not template.asked and (_SITE in slots or rng.random() < _AT_SITE):
         slots[_SITE] = site = slots.get(_SITE) or words.name(rng)
         book = phrases("facts/decoration")
@@ -162,6 +165,15 @@ def said(rng: Random, words: Words, template: Template, given: Mapping[str, str]
         template=template.key,
         slots=tuple(slots.items()),
     )
+
+
+def _begun_otherwise(rng: Random, question: str) -> str:
+    """Return the question with another beginning, where there is one: "can I" for "may I"."""
+    book = phrases("facts/openings")
+    for opening in _openings():
+        if question.startswith(f"{opening} "):
+            return f"{book.say(rng, opening)}{question.removeprefix(opening)}"
+    return question
 
 
 def _decorated(rng: Random, words: Words, sentence: str, subject: str) -> str:
@@ -191,6 +203,11 @@ def _akin(rng: Random, words: Words, name: str) -> str:
     elif rng.random() < 0.6:
         parts.insert(rng.randint(0, len(parts)), words.rare(rng).capitalize())
     return " ".join(parts)
+
+
+@functools.cache
+def _openings() -> Sequence[str]:
+    return sorted(phrases("facts/openings").sections, key=len, reverse=True)
 
 
 @functools.cache
