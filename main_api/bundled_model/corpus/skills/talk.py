@@ -75,6 +75,7 @@ _ORDER = re.compile(
     "suggest|entertain|amuse|cheer|inspire|surprise|plan|organise|brainstorm|convince|persuade|discuss|debate|rate|"
     "judge|review|search|look|find|set|send|call|book|turn|play|open|remind|add|navigate|solve|calculate|debug|print) "
 )
+_SHOUTED = 0.015
 _OPENINGS = ("Hi", "Hello", "Hey", "Ok", "Hi there", "Good morning", "So")
 _POLITE_END = re.compile(r"(,? please)?[.!?]?$")
 
@@ -93,8 +94,12 @@ def conversation(rng: Random, words: Words) -> Conversation:
     if rng.random() >= 0.35:
         messages.append(system(phrases("instructions").say(rng, "chat")))
     memory = _Memory()
+    reply = ""
     for _ in range(rng.choices((1, 2, 3, 4), (45, 25, 18, 12))[0]):
-        text, reply = _turn(rng, words, memory)
+        if reply and rng.random() < 0.04:
+            text = _typed(rng, phrases("talk").say(rng, "again"))
+        else:
+            text, reply = _turn(rng, words, memory)
         messages += [user(text), answer(reply)]
     return Conversation("talk", messages)
 
@@ -196,6 +201,8 @@ def _kept_asked(rng: Random, words: Words, memory: _Memory) -> tuple[str, str]:
 
 
 def _typed(rng: Random, text: str) -> str:
+    if rng.random() < _SHOUTED:
+        text = text.upper()
     return message(rng, _sentence(rng, [Piece(text)]))
 
 
