@@ -270,7 +270,7 @@ def _swap(rng: Random, words: Words) -> Inputs:
 
 
 def _repeat(rng: Random, words: Words) -> Inputs:
-    n, text = rng.choice((2, 3, 3, 4, 5, 5, 6, 7, 8, 10, 12)), _text_of(rng, words)
+    n, text = rng.choice((2, 3, 3, 4, 5, 5, 6, 7, 8, 10, 12)), " ".join(_text_of(rng, words).split()[:3])
     typed = in_words(rng, n) if rng.random() < 0.2 else str(n)
     return Inputs({"n": typed}, {"t": text, "n": str(n)}, {"t": text, "n": n}, text)
 
