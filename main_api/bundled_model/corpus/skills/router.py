@@ -44,7 +44,7 @@ def _one(rng: Random, words: Words) -> str:
     """Return one request, sometimes beside a sentence that asks for nothing."""
     ask = kind_module(rng.choices(_KINDS, _KIND_WEIGHTS)[0]).ask(rng, words)
     text = message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
-    return _beside(rng, text) if rng.random() < _BESIDE else text
+    return _beside(rng, words, text) if rng.random() < _BESIDE else text
 
 
 def _several(rng: Random, words: Words) -> str:
@@ -54,10 +54,12 @@ def _several(rng: Random, words: Words) -> str:
     return parts(rng, words, count).text
 
 
-def _beside(rng: Random, text: str) -> str:
-    """Put a sentence before or after `text`."""
-    if rng.random() < 0.6:
-        return f"{phrases('router').say(rng, 'before')} {text[:1].upper()}{text[1:]}"
+def _beside(rng: Random, words: Words, text: str) -> str:
+    """Put a sentence before or after `text` that asks for nothing more."""
+    roll = rng.random()
+    if roll < 0.6:
+        before = phrases("router").say(rng, "before") if roll < 0.42 else _ended(small_talk(rng, words)[0])
+        return f"{before} {text[:1].upper()}{text[1:]}"
     return f"{_ended(text)} {phrases('router').say(rng, 'after')}"
 
 
