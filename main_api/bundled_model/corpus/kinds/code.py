@@ -81,6 +81,11 @@ def _arithmetic(rng: Random) -> Ask:
     return CodeAsk("code", request, clause, (program[0],), expression, printed=[program[1]])
 
 
+def _is_a_thing(noun: Sequence[Piece]) -> bool:
+    """Say whether it is to be made ("a bar chart of …"): "What is a sine wave?" would ask for something else."""
+    return noun[0].text.startswith(("a ", "the classic", "the usual", "the famous", "the typical"))
+
+
 def _capital(rng: Random, pieces: list[Piece]) -> list[Piece]:
     first = pieces[0]
     if not first.slot and first.text[0].islower() and rng.random() < _STYLED:
@@ -136,7 +141,7 @@ class _Writer:
             return self._framed("data.them", {_INNER: self._task("them")})
         pieces = self._whole(form)
         if form != "verb":
-            return self._framed("frame.noun", {_INNER: pieces})
+            return self._framed("frame.thing" if _is_a_thing(pieces) else "frame.noun", {_INNER: pieces})
         chance = self._rng.random()
         if chance < 0.3 and not has_and(pieces):
             return self._framed("frame.does", {_INNER: third_person(pieces)})
@@ -154,7 +159,8 @@ class _Writer:
             else:
                 pieces = self._framed("clause.verb", {_INNER: pieces})
         else:
-            pieces = self._framed("clause.noun", {_INNER: self._whole("noun" if "noun" in forms else "head")})
+            pieces = self._whole("noun" if "noun" in forms else "head")
+            pieces = self._framed("clause.thing" if _is_a_thing(pieces) else "clause.noun", {_INNER: pieces})
         return self._quoted(pieces, final=False)
 
     def _whole(self, form: str) -> list[Piece]:
