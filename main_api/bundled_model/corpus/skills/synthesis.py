@@ -1,46 +1,66 @@
 """The answer to a task from the results of its steps: one sentence for each, in order."""
 
+from collections.abc import Sequence
 from random import Random
 
 from main_api.bundled_model.corpus import instructions
-from main_api.bundled_model.corpus.ask import Ask, Result, Tool
+from main_api.bundled_model.corpus.ask import Ask, KindName, Result, Tool
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
+from main_api.bundled_model.corpus.facts import fact, related
 from main_api.bundled_model.corpus.results import error, failed
-from main_api.bundled_model.corpus.skills.parts import joined, kind_module, some_ask
+from main_api.bundled_model.corpus.skills.parts import joined, kind_module, parts, some_ask
 from main_api.bundled_model.corpus.words import Words
 
 _ERRORS = 0.18
+_BUILDING_ON = 0.5
+"""How often steps may use the results of earlier ones."""
 
 
 def conversation(rng: Random, words: Words) -> Conversation:
     """Return the answer to a task of one to five steps."""
     count = rng.choices((1, 2, 3, 4, 5), (1, 6, 4, 2, 1))[0]
-    asks = [some_ask(rng, words) for _ in range(count)]
-    names: dict[str, Tool] = {}
+    asks: Sequence[tuple[KindName, Ask | None]]
+    if count > 1 and rng.random() < _BUILDING_ON:
+        request = parts(rng, words, count)
+        text, asks = request.text, [(part.kind, part.ask) for part in request.parts]
+    else:
+        wanted = [some_ask(rng, words) for _ in range(count)]
+        text, asks = joined(rng, wanted), [(ask.kind, ask) for ask in wanted]
+    tools: dict[str, Tool] = {}
     lines: list[str] = []
     answers: list[str] = []
-    for number, ask in enumerate(asks, 1):
-        tool = _tool(rng, ask, names)
-        result = _result(rng, words, ask, tool)
+    for number, (kind, ask) in enumerate(asks, 1):
+        tool = _tool(rng, kind, ask, tools)
+        result = _result(rng, words, kind, ask, tool)
         lines.append(f"{number}. {tool.name}: {result.observation}")
         answers.append(result.answer)
-    task = f"Task: {joined(rng, asks)}\nResults:\n" + "\n".join(lines)
-    return Conversation(
-        "synthesis", [system(instructions.plain(rng, "synthesis")), user(task), answer(" ".join(answers))]
-    )
+    task = f"Task: {text}\nResults:\n" + "\n".join(lines)
+    prompt = system(instructions.plain(rng, "synthesis"))
+    return Conversation("synthesis", [prompt, user(task), answer(" ".join(answers))])
 
 
-def _tool(rng: Random, ask: Ask, names: dict[str, Tool]) -> Tool:
+def _tool(rng: Random, kind: KindName, ask: Ask | None, tools: dict[str, Tool]) -> Tool:
     """Return the tool that was used: one of a kind has one name throughout a task."""
-    if ask.tool is not None:
+    if ask is not None and ask.tool is not None:
         return ask.tool
-    if ask.kind not in names:
-        names[ask.kind] = kind_module(ask.kind).tool(rng)
-    return names[ask.kind]
+    if kind not in tools:
+        tools[kind] = kind_module(kind).tool(rng)
+    return tools[kind]
 
 
-def _result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
+def _result(rng: Random, words: Words, kind: KindName, ask: Ask | None, tool: Tool) -> Result:
     if rng.random() < _ERRORS:
         observation = error(rng)
         return Result(observation, failed(tool.name, observation))
-    return kind_module(ask.kind).result(rng, words, ask, tool)
+    if ask is None and kind in ("web", "documents"):
+        return _only_source(rng, words)
+    module = kind_module(kind)
+    return module.result(rng, words, ask or module.ask(rng, words), tool)
+
+
+def _only_source(rng: Random, words: Words) -> Result:
+    """Return what a search for an earlier result finds. Its words are not in the task, so it is one source, whose first
+    sentence answers."""
+    found = fact(rng, words)
+    more = related(rng, words, found) if rng.random() < 0.3 else None
+    return Result(f"[1] {found.sentence}{f' {more.sentence}' if more else ''}", f"{found.sentence} [1]")

@@ -8,7 +8,7 @@ pytest.importorskip("wordfreq")
 
 from main_api.bundled_model.corpus import facts, results
 from main_api.bundled_model.corpus.fact_templates import templates
-from main_api.bundled_model.corpus.skills import extraction, summary
+from main_api.bundled_model.corpus.skills import extraction, summary, synthesis
 from main_api.bundled_model.corpus.words import Words
 
 _WORDS = Words()
@@ -72,3 +72,12 @@ def test_an_error_is_one_line_with_a_reason() -> None:
         assert text.startswith("Error: ")
         assert "\n" not in text
         assert results.failed("rag", text) == f"The tool rag failed: {text[7:]}"
+
+
+def test_a_synthesis_has_one_sentence_for_every_result() -> None:
+    for seed in range(200):
+        _, asked, answered = synthesis.conversation(Random(seed), _WORDS).messages
+        results = asked.content.partition("\nResults:\n")[2]
+        failures = [line.partition(": Error: ") for line in results.splitlines() if ": Error: " in line]
+        for tool, _, reason in failures:
+            assert f"The tool {tool.partition('. ')[2]} failed: {reason}" in answered.content
