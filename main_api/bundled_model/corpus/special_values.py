@@ -116,6 +116,15 @@ def _day(rng: Random, words: Words) -> str:
     )
 
 
+def _moment(rng: Random, words: Words) -> str:
+    """Return a day and a time, as they stand at the end of a sentence without a preposition."""
+    weekday = calendar.day_name[rng.randrange(7)]
+    day = rng.choice(("tomorrow", "tomorrow", "today", weekday, f"next {weekday}", "tonight"))
+    time = _time(rng, words)
+    part = rng.choice(("morning", "afternoon", "evening"))
+    return rng.choice((f"{day} at {time}", f"{day} at {time}", f"tomorrow {part}", f"{weekday} {part}", day))
+
+
 def _time(rng: Random, _: Words) -> str:
     hour, minute = rng.randint(1, 12), rng.choice((0, 15, 30, 45, rng.randint(1, 59)))
     half = rng.choice(("am", "pm"))
@@ -269,6 +278,7 @@ _MAKERS: Mapping[str, _Maker] = {
     "person": _person,
     "date": _date,
     "day": _day,
+    "moment": _moment,
     "time": _time,
     "duration": _duration,
     "email": _email,

@@ -120,6 +120,7 @@ def _rendered(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> tuple[Tool, 
 
 def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:
     about = spec.phrases.say(rng, "about", **nouns).replace(" .", ".")
+    about = about[0].upper() + about[1:]
     roll = rng.random()
     if roll < 0.12:
         frame = rng.choice(
@@ -176,7 +177,7 @@ def _bare(value: str, kind: str) -> str:
 
 def _dated(rng: Random, spec: Spec, slots: Mapping[str, str], pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Say "in Paris on Friday" for "in Paris Friday": an "on" before a day that takes one, where there is room."""
-    days = [slots[argument.slot] for argument in spec.arguments if argument.kind == "day"]
+    days = [slots[argument.slot] for argument in spec.arguments if argument.kind in ("day", "moment")]
     if not days or days[0].split(" ")[0].lower() in _WITHOUT_ON or rng.random() < 0.3:
         return pieces
     dated: list[Piece] = []
