@@ -67,6 +67,12 @@ def copied(pieces: Sequence[Piece]) -> str:
     return next(piece.text for piece in pieces if piece.slot)
 
 
+def shown(subject: str, value: str) -> str:
+    """Return the subject as it is typed in what is copied; all of that if it is not there."""
+    at = value.lower().find(subject.lower())
+    return value[at : at + len(subject)] if at >= 0 and subject else value.removeprefix("the ")
+
+
 def capitalised(pieces: Sequence[Piece]) -> list[Piece]:
     """Begin a message with a capital, unless it begins with what is copied."""
     first, *rest = pieces

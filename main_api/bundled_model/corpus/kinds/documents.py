@@ -19,13 +19,24 @@ from main_api.bundled_model.corpus.searching import (
     copied,
     found,
     placed,
+    shown,
     small,
     typed,
 )
 from main_api.bundled_model.corpus.topics import fillers, topic
 from main_api.bundled_model.corpus.words import Words
 
-_FORMS = {"topic": 42, "about": 7, "direct": 20, "own": 7, "indirect": 8, "fact": 10, "trailing": 6, "keywords": 3}
+_FORMS = {
+    "topic": 42,
+    "about": 7,
+    "direct": 20,
+    "own": 7,
+    "indirect": 8,
+    "fact": 10,
+    "trailing": 6,
+    "it": 4,
+    "keywords": 3,
+}
 _FACT = 0.35
 _PART = 0.2
 _WORLD = 0.2
@@ -68,10 +79,13 @@ def ask(rng: Random, words: Words) -> Ask:
     """Return a request for what documents say."""
     slots = _documents(rng, words)
     sought = _sought(rng, words, slots)
+    request, clause, values = _worded(rng, sought, slots)
     return Search(
         "documents",
-        *_worded(rng, sought, slots),
-        sought.subject,
+        request,
+        clause,
+        values,
+        shown(sought.subject, values[0]),
         fact=sought.fact,
         topic=sought.topic,
     )
@@ -118,6 +132,7 @@ def _worded(rng: Random, sought: Sought, slots: Mapping[str, str]) -> tuple[list
         "topic": ("clause topic", "request topic"),
         "about": ("clause about", "clause about"),
         "fact": ("clause fact", "request question"),
+        "it": ("clause fact", "request question"),
     }
     commanding, asking = sections.get(sought.form, ("clause question", "request frame"))
     if sought.form == "keywords":

@@ -6,7 +6,7 @@ from random import Random
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
 from main_api.bundled_model.corpus.facts import fact
 from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.searching import begun, capitalised, copied, placed, typed
+from main_api.bundled_model.corpus.searching import begun, capitalised, copied, placed, shown, typed
 from main_api.bundled_model.corpus.topics import topic
 from main_api.bundled_model.corpus.words import Words
 
@@ -63,7 +63,7 @@ def ask(rng: Random, words: Words) -> Ask:
         return Ask("slides", capitalised(clause), clause, (text,), text.removeprefix("the "))
     request = capitalised(begun(rng, placed(rng, book, "request", text, slots)))
     value = copied(request)
-    return Ask("slides", request, clause if value == text else [], (value,), text.removeprefix("the "))
+    return Ask("slides", request, clause if value == text else [], (value,), shown(text.removeprefix("the "), value))
 
 
 def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:

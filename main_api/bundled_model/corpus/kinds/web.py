@@ -19,6 +19,7 @@ from main_api.bundled_model.corpus.searching import (
     copied,
     found,
     placed,
+    shown,
     small,
     typed,
 )
@@ -68,10 +69,13 @@ def tool(rng: Random) -> Tool:
 def ask(rng: Random, words: Words) -> Ask:
     """Return a request for facts of the world."""
     sought = _sought(rng, words)
+    request, clause, values = _worded(rng, sought)
     return Search(
         "web",
-        *_worded(rng, sought),
-        sought.subject,
+        request,
+        clause,
+        values,
+        shown(sought.subject, values[0]),
         fact=sought.fact,
         answer=sought.answer,
         topic=sought.topic,

@@ -27,6 +27,7 @@ def test_what_is_copied_stands_in_the_message_as_it_is(kind: Kind) -> None:
         assert ask.values[0] in message(rng, ask.request)
         assert not ask.clause or ask.values[0] in message(rng, ask.clause)
         assert ask.values[0][-1] not in "?!"
+        assert ask.subject in ask.values[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
