@@ -1,6 +1,6 @@
 """The answer to a task from the results of its steps: one sentence for each, in order."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 from main_api.bundled_model.corpus import instructions
@@ -16,22 +16,32 @@ _BUILDING_ON = 0.5
 """How often steps may use the results of earlier ones."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step of the task; `ask` is None where it builds on an earlier one."""
+
+    kind: KindName
+    ask: Ask | None
+
+
 def conversation(rng: Random, words: Words) -> Conversation:
     """Return the answer to a task of one to five steps."""
     count = rng.choices((1, 2, 3, 4, 5), (1, 6, 4, 2, 1))[0]
-    asks: Sequence[tuple[KindName, Ask | None]]
+    steps: list[_Step] = []
     if count > 1 and rng.random() < _BUILDING_ON:
         request = parts(rng, words, count)
-        text, asks = request.text, [(part.kind, part.ask) for part in request.parts]
+        text = request.text
+        steps.extend(_Step(part.kind, part.ask) for part in request.parts)
     else:
-        wanted = [some_ask(rng, words) for _ in range(count)]
-        text, asks = joined(rng, wanted), [(ask.kind, ask) for ask in wanted]
+        asks = [some_ask(rng, words) for _ in range(count)]
+        text = joined(rng, asks)
+        steps.extend(_Step(ask.kind, ask) for ask in asks)
     tools: dict[str, Tool] = {}
     lines: list[str] = []
     answers: list[str] = []
-    for number, (kind, ask) in enumerate(asks, 1):
-        tool = _tool(rng, kind, ask, tools)
-        result = _result(rng, words, kind, ask, tool)
+    for number, step in enumerate(steps, 1):
+        tool = _tool(rng, step, tools)
+        result = _result(rng, words, step, tool)
         lines.append(f"{number}. {tool.name}: {result.observation}")
         answers.append(result.answer)
     task = f"Task: {text}\nResults:\n" + "\n".join(lines)
@@ -39,23 +49,23 @@ def conversation(rng: Random, words: Words) -> Conversation:
     return Conversation("synthesis", [prompt, user(task), answer(" ".join(answers))])
 
 
-def _tool(rng: Random, kind: KindName, ask: Ask | None, tools: dict[str, Tool]) -> Tool:
+def _tool(rng: Random, step: _Step, tools: dict[str, Tool]) -> Tool:
     """Return the tool that was used: one of a kind has one name throughout a task."""
-    if ask is not None and ask.tool is not None:
-        return ask.tool
-    if kind not in tools:
-        tools[kind] = kind_module(kind).tool(rng)
-    return tools[kind]
+    if step.ask is not None and step.ask.tool is not None:
+        return step.ask.tool
+    if step.kind not in tools:
+        tools[step.kind] = kind_module(step.kind).tool(rng)
+    return tools[step.kind]
 
 
-def _result(rng: Random, words: Words, kind: KindName, ask: Ask | None, tool: Tool) -> Result:
+def _result(rng: Random, words: Words, step: _Step, tool: Tool) -> Result:
     if rng.random() < _ERRORS:
         observation = error(rng)
         return Result(observation, failed(tool.name, observation))
-    if ask is None and kind in ("web", "documents"):
+    if step.ask is None and step.kind in ("web", "documents"):
         return _only_source(rng, words)
-    module = kind_module(kind)
-    return module.result(rng, words, ask or module.ask(rng, words), tool)
+    module = kind_module(step.kind)
+    return module.result(rng, words, step.ask or module.ask(rng, words), tool)
 
 
 def _only_source(rng: Random, words: Words) -> Result:
