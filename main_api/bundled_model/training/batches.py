@@ -18,7 +18,10 @@ from main_api.bundled_model.corpus.conversation import Conversation, segments
 from main_api.bundled_model.corpus.mixture import conversations
 from main_api.bundled_model.tokenizer import END_OF_TEXT, load
 
-_PADDED_TO = 16
+_PADDED_TO = 64
+_PLACES_PADDED_TO = 256
+"""Kernels are made for every shape anew, which takes longer than to run them: there are few shapes."""
+UNLEARNED = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Encoded:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """`tokens` (rows, positions); `places` index the flattened positions before a learned token, `targets` are these
-    tokens. `pool` is the number of the pool that it is from."""
+    tokens, or `UNLEARNED` where places are padded. `pool` is the number of the pool that it is from."""
 
     tokens: Tensor
     places: Tensor
@@ -56,7 +59,7 @@ class Pools(IterableDataset[Batch]):
     """An endless stream of batches from pool `first` on; several workers take turns by pool."""
 
     def __init__(
-        self, tokenizer: Path, *, seed: int, first: int, tokens_per_batch: int, longest: int, size: int = 256
+        self, tokenizer: Path, *, seed: int, first: int, tokens_per_batch: int, longest: int, size: int = 512
     ) -> None:
         super().__init__()
         self._tokenizer = tokenizer
@@ -79,16 +82,17 @@ class Pools(IterableDataset[Batch]):
         """Return the batches of one pool in a random order."""
         source = islice(conversations(self._seed, first=number * self._size), self._size)
         encoded = [encode(tokenizer, conversation) for conversation in source]
-        fitting = sorted((one for one in encoded if len(one.tokens) <= self._longest), key=lambda one: len(one.tokens))
-        batches = [batch(rows, number) for rows in _cut(fitting, self._tokens_per_batch)]
+        fitting = [one for one in encoded if len(one.tokens) <= self._longest]
+        fitting.sort(key=lambda one: len(one.tokens), reverse=True)
+        batches = [batch(rows, number, count=count) for rows, count in _cut(fitting, self._tokens_per_batch)]
         Random(f"{self._seed}/{number}").shuffle(batches)
         return batches
 
 
-def batch(rows: Sequence[Encoded], pool: int) -> Batch:
-    """Return `rows` padded to one length."""
-    length = -(-max(len(row.tokens) for row in rows) // _PADDED_TO) * _PADDED_TO
-    tokens = torch.full((len(rows), length), END_OF_TEXT)
+def batch(rows: Sequence[Encoded], pool: int, *, count: int = 0) -> Batch:
+    """Return `rows` padded to one length, and with empty rows to `count` of them."""
+    length = _padded_length(rows)
+    tokens = torch.full((max(count, len(rows)), length), END_OF_TEXT)
     places: list[int] = []
     targets: list[int] = []
     for index, row in enumerate(rows):
@@ -97,15 +101,20 @@ def batch(rows: Sequence[Encoded], pool: int) -> Batch:
             if row.learned[position]:
                 places.append(index * length + position - 1)
                 targets.append(row.tokens[position])
+    missing = -len(places) % _PLACES_PADDED_TO
+    places += [0] * missing
+    targets += [UNLEARNED] * missing
     return Batch(tokens, torch.tensor(places), torch.tensor(targets), pool)
 
 
-def _cut(rows: Sequence[Encoded], tokens_per_batch: int) -> Iterator[list[Encoded]]:
-    current: list[Encoded] = []
-    for row in rows:
-        if current and (len(current) + 1) * len(row.tokens) > tokens_per_batch:
-            yield current
-            current = []
-        current.append(row)
-    if current:
-        yield current
+def _padded_length(rows: Sequence[Encoded]) -> int:
+    return -(-max(len(row.tokens) for row in rows) // _PADDED_TO) * _PADDED_TO
+
+
+def _cut(rows: Sequence[Encoded], tokens_per_batch: int) -> Iterator[tuple[list[Encoded], int]]:
+    """Yield the rows of every batch, the longest first, and how many it is padded to."""
+    start = 0
+    while start < len(rows):
+        count = max(1, tokens_per_batch // _padded_length(rows[start : start + 1]))
+        yield list(rows[start : start + count]), count
+        start += count

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from main_api.bundled_model.corpus.mixture import MIXTURE, conversations
 from main_api.bundled_model.tokenizer import load
-from main_api.bundled_model.training.batches import Batch, Encoded, Pools, batch, encode
+from main_api.bundled_model.training.batches import UNLEARNED, Batch, Encoded, Pools, batch, encode
 from main_api.bundled_model.training.copying import build_in_copying
 from main_api.bundled_model.training.network import Network, Shape
 
@@ -162,7 +162,7 @@ class Trainer:
             group["lr"] = rate * scale
         tokens, places, targets = (part.to(self._device) for part in (item.tokens, item.places, item.targets))
         with torch.autocast(self._device, torch.bfloat16):
-            loss = F.cross_entropy(self._logits(tokens, places).float(), targets)
+            loss = F.cross_entropy(self._logits(tokens, places).float(), targets, ignore_index=UNLEARNED)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         for optimizer in self._optimizers:
@@ -226,7 +226,9 @@ class Trainer:
         wrong = defaultdict(bool)
         right = likeliest == item.targets
         message, before = 0, -math.inf
-        for place, good in zip(item.places.tolist(), right.tolist(), strict=True):
+        for place, target, good in zip(item.places.tolist(), item.targets.tolist(), right.tolist(), strict=True):
+            if target == UNLEARNED:
+                break
             if place != before + 1:
                 message += 1
             before = place
