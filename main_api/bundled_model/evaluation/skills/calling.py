@@ -1,6 +1,7 @@
 """Which tool a ReAct step calls, and with what: the known five, unknown ones, and follow-up turns."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final, cast
 
 from main_api.bundled_model.evaluation import programs
@@ -34,7 +35,10 @@ async def unknown_tools(asker: Asker, item: UnknownToolItem) -> list[Judgement]:
         return [Judgement(figure, right, item.request, _FINISH, step.written) for figure in named]
     judged = _called(item.request, item.tool, item.arguments, step)
     share = "few tools" if len(item.tools) <= 3 else "four and more tools"
-    return [*judged, *(_renamed(one, f"{share}: {one.figure}") for one in judged if one.figure in (RIGHT_TOOL, EXACT))]
+    return [
+        *judged,
+        *(replace(one, figure=f"{share}: {one.figure}") for one in judged if one.figure in (RIGHT_TOOL, EXACT)),
+    ]
 
 
 async def follow_ups(asker: Asker, item: FollowUpItem) -> list[Judgement]:
@@ -42,7 +46,7 @@ async def follow_ups(asker: Asker, item: FollowUpItem) -> list[Judgement]:
     messages = [*({"role": said.role, "content": said.content} for said in item.messages), user(item.request)]
     judged = _called(item.request, item.tool, item.arguments, await asker.steps(messages, KNOWN_TOOLS).take())
     kind = "arithmetic" if item.tool == "calculator" else "another topic"
-    return [*judged, *(_renamed(one, f"{kind}: {one.figure}") for one in judged if one.figure == EXACT)]
+    return [*judged, *(replace(one, figure=f"{kind}: {one.figure}") for one in judged if one.figure == EXACT)]
 
 
 def _called(request: str, tool: str, accepted: list[JsonObject] | list[dict[str, str]], step: Step) -> list[Judgement]:
@@ -89,8 +93,4 @@ def _text_of(argument: str, arguments: object) -> str:
 
 
 def _by_tool(tool: str, judged: list[Judgement]) -> list[Judgement]:
-    return [_renamed(one, f"{tool}: {one.figure}") for one in judged if one.figure in (RIGHT_TOOL, EXACT)]
-
-
-def _renamed(one: Judgement, figure: str) -> Judgement:
-    return Judgement(figure, one.counts, one.asked, one.wanted, one.got)
+    return [replace(one, figure=f"{tool}: {one.figure}") for one in judged if one.figure in (RIGHT_TOOL, EXACT)]
