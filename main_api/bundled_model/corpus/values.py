@@ -18,7 +18,11 @@ def value(rng: Random, words: Words, slot: str) -> str:
     """Return a value for the slot."""
     name = slot.rstrip("0123456789")
     made = _MADE.get(name)
-    return made(rng, words) if made else phrases("facts/values").say(rng, name, name=words.name(rng))
+    return made(rng, words) if made else phrases("facts/values").say(rng, name, **_words(rng, words))
+
+
+def _words(rng: Random, words: Words) -> dict[str, str]:
+    return {"name": words.name(rng), "thing": words.rare(rng), "plural": _plural(rng, words)}
 
 
 def _small(rng: Random, _: Words) -> str:
@@ -164,7 +168,7 @@ _MADE: Mapping[str, Callable[[Random, Words], str]] = {
     "weeks": _of("weeks", "days", "weeks", "months"),
     "months": _of("months", "months", "weeks", "years"),
     "years": _of("years"),
-    "hours": _of("hours", "hours", "working hours"),
+    "hours": _of("hours"),
     "minutes": _of("minutes"),
     "seconds": _of("seconds"),
     "length": _measure(12, 4000, "metres", "meters", "m", "feet", "kilometres"),

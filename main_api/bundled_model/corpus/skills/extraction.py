@@ -16,6 +16,7 @@ _UNANSWERABLE = 0.15
 _BY_SUBJECT = 0.5
 """How often what is said of one thing stands together."""
 _PRONOUNS = 0.6
+_PLURALS = {"things", "group", "crop", "pet", "device", "profession"}
 _JOINED = 0.2
 """How often two sentences on one thing are made one."""
 _SHORT = 0.25
@@ -116,7 +117,7 @@ def _pronoun(rng: Random, one: Fact) -> str:
     if "person" in kinds:
         return rng.choice(("He", "She"))
     plural = one.subject.startswith("the minutes") or one.subject.endswith(("tablets", "drops"))
-    return "They" if plural or "things" in kinds else "It"
+    return "They" if plural or kinds & _PLURALS else "It"
 
 
 def _alone(wanted: Fact, passages: Sequence[Sequence[_Sentence]]) -> bool:
