@@ -16,8 +16,11 @@ NOTHING = 0.12
 """How often the sources do not say what is asked."""
 
 _SLOT = "\0"
-_LOWER = 0.12
+_LOWER = 0.14
+_UPPER = 0.99
 _SLIP = 0.04
+_SAME = 0.15
+_OTHERS = {"noun": "noun3", "noun2": "word3", "place": "place2", "person": "person2", "org": "org2", "name": "name3"}
 _LONG_ENOUGH = 5
 _SECOND_SENTENCE = 0.25
 
@@ -52,6 +55,11 @@ def placed(
     return [piece for piece in pieces if piece.text]
 
 
+def around(rng: Random, slots: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what is named around what is sought: other things than in it, mostly."""
+    return slots if rng.random() < _SAME else {**slots, **{name: slots[other] for name, other in _OTHERS.items()}}
+
+
 def begun(rng: Random, pieces: list[Piece]) -> list[Piece]:
     """Begin what is copied with a capital, mostly, where it begins a sentence. It is copied as it stands."""
     at = next(index for index, piece in enumerate(pieces) if piece.slot)
@@ -79,7 +87,7 @@ def capitalised(pieces: Sequence[Piece]) -> list[Piece]:
     return [first if first.slot else Piece(first.text[:1].upper() + first.text[1:]), *rest]
 
 
-def bare(rng: Random, question: str) -> list[Piece]:
+def bare(rng: Random, question: str, slots: Mapping[str, str]) -> list[Piece]:
     """Return a question as a whole message, with something said before or after it at times. What is copied begins
     with a capital mostly."""
     text = question[:1].upper() + question[1:] if rng.random() < 0.85 else question
@@ -88,17 +96,20 @@ def bare(rng: Random, question: str) -> list[Piece]:
         pieces.append(Piece("?"))
     kind = rng.random()
     book = phrases("web")
-    if kind < 0.1:
-        return [Piece(f"{book.say(rng, 'before')} "), *pieces]
-    if kind < 0.2 and len(pieces) > 1:
-        return [*pieces, Piece(f" {book.say(rng, 'after')}")]
+    if kind < 0.12:
+        return [Piece(f"{book.say(rng, 'before', **slots)} "), *pieces]
+    if kind < 0.24 and len(pieces) > 1:
+        return [*pieces, Piece(f" {book.say(rng, 'after', **slots)}")]
     return pieces
 
 
 def typed(rng: Random, text: str) -> str:
     """Return a text as it might be typed: small letters or a slip at times. It is copied as it is typed."""
-    if rng.random() < _LOWER:
-        text = text.lower()
+    kind = rng.random()
+    if kind < _LOWER:
+        text = text.lower() if kind < _LOWER * 0.6 else text.lower().replace("'", "")
+    elif kind > _UPPER:
+        text = text.upper()
     if rng.random() < _SLIP:
         words = text.split(" ")
         long = [index for index, word in enumerate(words) if len(word) >= _LONG_ENOUGH and word.isalpha()]

@@ -13,6 +13,7 @@ from main_api.bundled_model.corpus.phrases import Piece, phrases
 from main_api.bundled_model.corpus.searching import (
     Search,
     Sought,
+    around,
     bare,
     begun,
     capitalised,
@@ -79,7 +80,7 @@ def ask(rng: Random, words: Words) -> Ask:
     """Return a request for what documents say."""
     slots = _documents(rng, words)
     sought = _sought(rng, words, slots)
-    request, clause, values = _worded(rng, sought, slots)
+    request, clause, values = _worded(rng, sought, around(rng, slots))
     return Search(
         "documents",
         request,
@@ -139,7 +140,7 @@ def _worded(rng: Random, sought: Sought, slots: Mapping[str, str]) -> tuple[list
         return [Piece(text, slot=True)], [], (text,)
     clause = placed(rng, book, commanding, text, slots)
     if sought.form in ("direct", "own") and rng.random() < _BARE:
-        request = bare(rng, text)
+        request = bare(rng, text, slots)
         return request, clause if copied(request) == text and rng.random() < 0.5 else [], (copied(request),)
     if sought.form == "about" or (not names_document and rng.random() < _BY_COMMAND):
         return capitalised(clause), clause, (text,)

@@ -1,17 +1,20 @@
 """Requests for a presentation. The topic alone is copied; counts, audiences and purposes around it are not."""
 
 import re
+from collections.abc import Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
 from main_api.bundled_model.corpus.facts import fact
 from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.searching import begun, capitalised, copied, placed, shown, typed
-from main_api.bundled_model.corpus.topics import topic
+from main_api.bundled_model.corpus.searching import around, begun, capitalised, copied, placed, shown, typed
+from main_api.bundled_model.corpus.topics import fillers, topic
 from main_api.bundled_model.corpus.words import Words
 
 _FACT = 0.06
 _OFFICE = 0.25
+_DOCUMENT = 0.07
+"""How often the slides are about a document, which is no search of it."""
 _BY_COMMAND = 0.25
 _SPELLED = 0.35
 _OWN_DESCRIPTION = 0.3
@@ -49,14 +52,11 @@ def tool(rng: Random) -> Tool:
 
 def ask(rng: Random, words: Words) -> Ask:
     """Return a request for slides about something."""
-    if rng.random() < _FACT:
-        text = fact(rng, words).noun
-    else:
-        text = topic(rng, words, "office" if rng.random() < _OFFICE else "world")
-    text = typed(rng, text)
+    slots = fillers(rng, words)
+    text = typed(rng, _topic(rng, words, slots))
     book = phrases("slides")
     count = rng.choice(_COUNTS) if rng.random() < _SPELLED else str(rng.randint(2, 30))
-    slots = {"n": count, "deck": book.say(rng, "deck"), "for": book.say(rng, "for")}
+    slots = {**around(rng, slots), "n": count, "deck": book.say(rng, "deck"), "for": book.say(rng, "for")}
     slots["a"] = book.say(rng, "a", **slots)
     clause = placed(rng, book, "clause", text, slots)
     if rng.random() < _BY_COMMAND:
@@ -64,6 +64,15 @@ def ask(rng: Random, words: Words) -> Ask:
     request = capitalised(begun(rng, placed(rng, book, "request", text, slots)))
     value = copied(request)
     return Ask("slides", request, clause if value == text else [], (value,), shown(text.removeprefix("the "), value))
+
+
+def _topic(rng: Random, words: Words, slots: Mapping[str, str]) -> str:
+    kind = rng.random()
+    if kind < _FACT:
+        return fact(rng, words).noun
+    if kind < _FACT + _DOCUMENT:
+        return phrases("documents").say(rng, rng.choice(("one", "many", "about")), t=slots["noun"], **slots)
+    return topic(rng, words, "office" if rng.random() < _OFFICE else "world", slots)
 
 
 def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:

@@ -5,6 +5,7 @@ Questions are copied whole; out of a command what is sought is copied. `phrases/
 """
 
 import re
+from collections.abc import Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
@@ -13,6 +14,7 @@ from main_api.bundled_model.corpus.phrases import Piece, phrases
 from main_api.bundled_model.corpus.searching import (
     Search,
     Sought,
+    around,
     bare,
     begun,
     capitalised,
@@ -26,11 +28,11 @@ from main_api.bundled_model.corpus.searching import (
 from main_api.bundled_model.corpus.topics import fillers, topic
 from main_api.bundled_model.corpus.words import Words
 
-_FORMS = {"topic": 40, "direct": 32, "indirect": 14, "keywords": 14}
+_FORMS = {"topic": 40, "direct": 36, "indirect": 14, "keywords": 10}
 _FACT = 0.35
 _OFFICE = 0.1
 """How often a topic is one that documents are asked for too; then the web is named."""
-_BARE = 0.5
+_BARE = 0.58
 _BARE_KEYWORDS = 0.35
 _BY_COMMAND = 0.3
 _OWN_DESCRIPTION = 0.3
@@ -68,8 +70,9 @@ def tool(rng: Random) -> Tool:
 
 def ask(rng: Random, words: Words) -> Ask:
     """Return a request for facts of the world."""
-    sought = _sought(rng, words)
-    request, clause, values = _worded(rng, sought)
+    slots = fillers(rng, words)
+    sought = _sought(rng, words, slots)
+    request, clause, values = _worded(rng, sought, around(rng, slots))
     return Search(
         "web",
         request,
@@ -87,7 +90,7 @@ def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
     return found(rng, words, ask, "world")
 
 
-def _sought(rng: Random, words: Words) -> Sought:
+def _sought(rng: Random, words: Words, slots: Mapping[str, str]) -> Sought:
     form = rng.choices(list(_FORMS), list(_FORMS.values()))[0]
     if form in ("topic", "direct") and rng.random() < _FACT:
         known = fact(rng, words, "world")
@@ -96,9 +99,8 @@ def _sought(rng: Random, words: Words) -> Sought:
         return Sought(form, typed(rng, small(known.question)), known.subject, known)
     if form == "topic":
         other = rng.random() < _OFFICE
-        text = topic(rng, words, "office" if other else "world")
+        text = topic(rng, words, "office" if other else "world", slots)
         return Sought("named" if other else form, typed(rng, text), _title(text), topic=text)
-    slots = fillers(rng, words)
     pieces = phrases("web_questions").pieces(rng, form, **slots)
     question, _, answer = "".join(piece.text for piece in pieces).partition(" => ")
     subjects = [piece.text for piece in pieces if piece.slot and piece.text in question and piece.text != slots["when"]]
@@ -106,13 +108,13 @@ def _sought(rng: Random, words: Words) -> Sought:
     return Sought(form, typed(rng, question), max(subjects, key=len, default=question), answer=answer, topic=question)
 
 
-def _worded(rng: Random, sought: Sought) -> tuple[list[Piece], list[Piece], tuple[str]]:
+def _worded(rng: Random, sought: Sought, slots: Mapping[str, str]) -> tuple[list[Piece], list[Piece], tuple[str]]:
     """Return the request, the clause and the values."""
     book, text = phrases("web"), sought.text
     question = sought.form in ("direct", "indirect")
     clause = placed(rng, book, "clause question" if question else "clause topic", text)
     if sought.form == "direct" and rng.random() < _BARE:
-        request = bare(rng, text)
+        request = bare(rng, text, slots)
         return request, clause if copied(request) == text and rng.random() < 0.5 else [], (copied(request),)
     if sought.form == "keywords" and rng.random() < _BARE_KEYWORDS:
         request = begun(rng, [Piece(text, slot=True)]) if rng.random() < 0.4 else [Piece(text, slot=True)]
@@ -123,7 +125,7 @@ def _worded(rng: Random, sought: Sought) -> tuple[list[Piece], list[Piece], tupl
     if sought.form == "named" or rng.random() < _BY_COMMAND:
         return capitalised(clause), clause, (text,)
     section = {"direct": "request question", "indirect": "request indirect"}.get(sought.form, "request topic")
-    request = capitalised(begun(rng, placed(rng, book, section, text)))
+    request = capitalised(begun(rng, placed(rng, book, section, text, slots)))
     return request, clause if copied(request) == text else [], (copied(request),)
 
 
