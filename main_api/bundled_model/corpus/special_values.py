@@ -85,6 +85,8 @@ def _person(rng: Random, words: Words) -> str:
         return f"{book.say(rng, 'first')} {words.rare(rng).capitalize()}"
     if roll < 0.9:
         return f"{rng.choice(('Dr', 'Mr', 'Ms', 'Mrs', 'Prof.'))} {book.say(rng, 'last')}"
+    if roll < 0.95:
+        return rng.choice(("Mum", "Dad", "Mom", "Grandma", "Grandpa", f"Aunt {book.say(rng, 'first')}"))
     return words.invented(rng).capitalize()
 
 

@@ -48,7 +48,7 @@ def ask(rng: Random, words: Words) -> Ask:
     filled = _filled(rng, words, spec)
     slots = {**nouns, **filled}
     values = {argument.slot: _bare(filled[argument.slot], argument.kind) for argument in arguments}
-    clause = _dated(rng, spec, slots, spec.phrases.pieces(rng, "clause", **slots))
+    clause = _quoted(rng, _dated(rng, spec, slots, spec.phrases.pieces(rng, "clause", **slots)))
     return SpecialAsk(
         kind="special",
         request=_request(rng, spec, slots, clause),
@@ -160,7 +160,7 @@ def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence
     whole = rng.random() < 0.7
     request = _sentence(rng, clause)
     if whole:
-        request = _dated(rng, spec, slots, spec.phrases.pieces(rng, "request", **slots))
+        request = _quoted(rng, _dated(rng, spec, slots, spec.phrases.pieces(rng, "request", **slots)))
     roll = rng.random()
     if roll < 0.05 and not request[0].slot:
         return [Piece(phrases("special_observations").say(rng, "before") + " "), *request]
@@ -188,6 +188,22 @@ def _dated(rng: Random, spec: Spec, slots: Mapping[str, str], pieces: Sequence[P
             dated.append(Piece("on "))
         dated.append(piece)
     return dated
+
+
+def _quoted(rng: Random, pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """Use other quotation marks now and then."""
+    if rng.random() < 0.75 or any('"' in piece.text for piece in pieces if piece.slot):
+        return pieces
+    opening, closing = rng.choice(("''", "''", "“”", "«»"))
+    quoted: list[Piece] = []
+    marks = 0
+    for piece in pieces:
+        text = piece.text
+        while not piece.slot and '"' in text:
+            text = text.replace('"', closing if marks % 2 else opening, 1)
+            marks += 1
+        quoted.append(Piece(text, piece.slot))
+    return [piece for piece in quoted if piece.text]
 
 
 def _sentence(rng: Random, clause: Sequence[Piece]) -> Sequence[Piece]:
