@@ -40,6 +40,7 @@ _NAMES = (
     "create_pptx",
 )
 _ARGUMENTS = (*("topic",) * 8, "subject", "title", "instruction", "about", "theme", "text", "content")
+_VOWEL = re.compile(r"\ba (?=eight|8|11\b|18\b)")
 _ENDINGS = ("pptx", "pptx", "pptx", "md", "pdf", "html")
 
 
@@ -57,7 +58,7 @@ def ask(rng: Random, words: Words) -> Ask:
     book = phrases("slides")
     count = rng.choice(_COUNTS) if rng.random() < _SPELLED else str(rng.randint(2, 30))
     slots = {**around(rng, slots), "n": count, "deck": book.say(rng, "deck"), "for": book.say(rng, "for")}
-    slots["a"] = book.say(rng, "a", **slots)
+    slots["a"] = _VOWEL.sub("an ", book.say(rng, "a", **slots))
     clause = placed(rng, book, "clause", text, slots)
     if rng.random() < _BY_COMMAND:
         return Ask("slides", capitalised(clause), clause, (text,), text.removeprefix("the "))
