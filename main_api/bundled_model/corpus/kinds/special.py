@@ -113,9 +113,15 @@ def _rendered(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> tuple[Tool, 
     if len(arguments) > 1 and rng.random() < 0.15:
         rng.shuffle(arguments)
     naming = "camel" if style == "camel" else "snake"
-    noun = nouns.get("noun", "").replace(" ", "_")
-    names = tuple(_styled(rng.choice(argument.names).replace("{noun}", noun), naming) for argument in arguments)
+    names = tuple(_styled(_named(rng.choice(argument.names), nouns), naming) for argument in arguments)
     return Tool(_styled(snake, style), names, _described(rng, spec, nouns)), arguments
+
+
+def _named(argument: str, nouns: Mapping[str, str]) -> str:
+    """Return the name of an argument with the noun of a made-up tool in it."""
+    for slot in ("noun", "nouns"):
+        argument = argument.replace(f"{{{slot}}}", nouns.get(slot, ""))
+    return argument.replace(" ", "_")
 
 
 def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:

@@ -37,6 +37,9 @@ def test_there_are_many_tools_and_each_can_be_asked_for_in_several_ways() -> Non
 def test_every_value_occurs_in_the_request_and_in_the_clause() -> None:
     for ask in _asks(600):
         assert ask.tool is not None
+        assert all(
+            name.replace("-", "_").replace(".", "_").isidentifier() for name in (ask.tool.name, *ask.tool.arguments)
+        )
         assert len(ask.tool.arguments) == len(set(ask.tool.arguments)) == len(ask.values)
         for value in ask.values:
             assert value in _text(ask.request), ask
