@@ -6,6 +6,7 @@ hash, so that copying is validated on words that were never seen.
 
 import functools
 import hashlib
+import re
 from collections.abc import Sequence
 from random import Random
 
@@ -14,6 +15,10 @@ _COMMON = 2_500
 _ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k kl kr l m n p pl pr qu r s sc sh sk sl sm sn sp st str t th tr v w y z".split()
 _VOWELS = "a e i o u a e i o u ai ea ee ie oo ou au oi".split()
 _CODAS = ["", "", "", *"b d g k l m n p r s t x z ck ct ld lm ln lt mp nd ng nk nt rd rk rm rn rt sh sk st th".split()]
+_UNWANTED = re.compile(
+    "fuck|shit|porn|bitch|cunt|nigg|^rap(e|es|ed|ist|ists)$|nazi|slut|whore|fag(s|got)|^cock(s|y)?$|^dick(s|head)?$|penis|vagin"
+    "|^anal$|sex|masturb|blowjob|boob|^tits?$|^cum(s|ming)?$|^twats?$|auschwitz|holocaust|incest|pedoph|hitler"
+)
 _CAMEL = ("Soft", "Net", "Labs", "Works", "Link", "Hub", "Flow", "Base", "Kit", "Cloud")
 
 
@@ -71,7 +76,11 @@ class Words:
 def _split() -> tuple[Sequence[str], Sequence[str]]:
     import wordfreq
 
-    words = [word for word in wordfreq.top_n_list("en", _COUNT) if word.isascii() and word.isalpha() and len(word) > 1]
+    words = [
+        word
+        for word in wordfreq.top_n_list("en", _COUNT)
+        if word.isascii() and word.isalpha() and len(word) > 1 and not _UNWANTED.search(word)
+    ]
     return words[:_COMMON], words[_COMMON:]
 
 

@@ -18,7 +18,7 @@ from main_api.bundled_model.corpus.conversation import Conversation, segments
 from main_api.bundled_model.corpus.mixture import conversations
 from main_api.bundled_model.tokenizer import END_OF_TEXT, load
 
-_PADDED_TO = 64
+_PADDED_TO = 32
 _PLACES_PADDED_TO = 256
 """Kernels are made for every shape anew, which takes longer than to run them: there are few shapes."""
 UNLEARNED = -100
