@@ -1,10 +1,10 @@
 """Values for the arguments of special tools: real-sounding ones mixed with names and words that do not exist."""
 
-import calendar
 from collections.abc import Callable, Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.phrases import phrases
+from main_api.bundled_model.corpus.special_moments import NUMBERS, date, day, duration, moment, time
 from main_api.bundled_model.corpus.words import Words
 
 _Maker = Callable[[Random, Words], str]
@@ -12,6 +12,7 @@ _MADE_UP = 0.3
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _ENDINGS = ("com", "org", "net", "io", "de", "co.uk", "example.com", "dev", "eu")
 _CALLING = (1, 7, 30, 31, 33, 34, 39, 41, 44, 46, 49, 81, 91)
+_IN_WORDS = 0.12
 _FREE_TEXT = ("message", "note", "topic", "title", "sentence", "sql")
 
 
@@ -21,7 +22,8 @@ def value(rng: Random, words: Words, kind: str) -> str:
         return rng.choice(kind.split("|"))
     if ".." in kind:
         low, _, high = kind.partition("..")
-        return str(rng.randint(int(low), int(high)))
+        number = rng.randint(int(low), int(high))
+        return NUMBERS[number] if 2 <= number < len(NUMBERS) and rng.random() < _IN_WORDS else str(number)
     maker = _MAKERS.get(kind)
     if maker:
         return maker(rng, words)
@@ -43,8 +45,8 @@ def fills(rng: Random, words: Words) -> Mapping[str, str]:
         "n": str(rng.randint(2, 99)),
         "m": str(rng.randint(100, 99_999)),
         "d": f"{rng.randint(0, 99)}.{rng.randint(1, 99)}",
-        "when": _date(rng, words),
-        "time": _time(rng, words),
+        "when": date(rng, words),
+        "time": time(rng, words),
         "code": _code(rng, words),
         "who": words.name(rng),
         "word": words.any(rng),
@@ -70,7 +72,7 @@ def _text(rng: Random, words: Words, kind: str) -> str:
         name=words.name(rng),
         first=phrases("special_values").say(rng, "first"),
         n=str(rng.randint(2, 60)),
-        time=_time(rng, words),
+        time=time(rng, words),
     )
 
 
@@ -88,65 +90,6 @@ def _person(rng: Random, words: Words) -> str:
     if roll < 0.95:
         return rng.choice(("Mum", "Dad", "Mom", "Grandma", "Grandpa", f"Aunt {book.say(rng, 'first')}"))
     return words.invented(rng).capitalize()
-
-
-def _date(rng: Random, _: Words) -> str:
-    day, month, year = rng.randint(1, 28), rng.randint(1, 12), rng.randint(1960, 2031)
-    name = calendar.month_name[month]
-    return rng.choice(
-        (
-            f"{year}-{month:02}-{day:02}",
-            f"{day} {name}",
-            f"{name} {day}",
-            f"{day} {name} {year}",
-            f"{name} {day}, {year}",
-            f"{day:02}/{month:02}/{year}",
-            f"{day}.{month}.{year}",
-            f"{day} {name[:3]}",
-            f"{name} {day}{'st' if day % 10 == 1 and day != 11 else 'th'}",
-            calendar.day_name[rng.randrange(7)],
-        )
-    )
-
-
-def _day(rng: Random, words: Words) -> str:
-    if rng.random() < 0.35:
-        return _date(rng, words)
-    weekday = calendar.day_name[rng.randrange(7)]
-    return rng.choice(
-        ("today", "tomorrow", "tonight", weekday, f"next {weekday}", f"this {weekday}", "next week", "this weekend")
-    )
-
-
-def _moment(rng: Random, words: Words) -> str:
-    """Return a day and a time, as they stand at the end of a sentence without a preposition."""
-    weekday = calendar.day_name[rng.randrange(7)]
-    day = rng.choice(("tomorrow", "tomorrow", "today", weekday, f"next {weekday}", "tonight"))
-    time = _time(rng, words)
-    part = rng.choice(("morning", "afternoon", "evening"))
-    return rng.choice((f"{day} at {time}", f"{day} at {time}", f"tomorrow {part}", f"{weekday} {part}", day))
-
-
-def _time(rng: Random, _: Words) -> str:
-    hour, minute = rng.randint(1, 12), rng.choice((0, 15, 30, 45, rng.randint(1, 59)))
-    half = rng.choice(("am", "pm"))
-    return rng.choice(
-        (
-            f"{hour} {half}",
-            f"{hour}{half}",
-            f"{hour}:{minute:02}",
-            f"{hour + 11}:{minute:02}",
-            f"{hour}:{minute:02} {half}",
-            "noon",
-        )
-    )
-
-
-def _duration(rng: Random, _: Words) -> str:
-    unit = rng.choice(("minutes", "minutes", "minutes", "seconds", "hours", "days"))
-    return rng.choice(
-        (f"{rng.randint(2, 90)} {unit}", f"{rng.randint(2, 60)} {unit}", "1 hour", "an hour", "half an hour", "90 min")
-    )
 
 
 def _email(rng: Random, words: Words) -> str:
@@ -278,11 +221,11 @@ def _version(rng: Random, _: Words) -> str:
 
 _MAKERS: Mapping[str, _Maker] = {
     "person": _person,
-    "date": _date,
-    "day": _day,
-    "moment": _moment,
-    "time": _time,
-    "duration": _duration,
+    "date": date,
+    "day": day,
+    "moment": moment,
+    "time": time,
+    "duration": duration,
     "email": _email,
     "domain": _domain,
     "url": _url,

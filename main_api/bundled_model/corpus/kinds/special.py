@@ -15,8 +15,11 @@ from main_api.bundled_model.corpus.special_values import fills, is_free_text, va
 from main_api.bundled_model.corpus.words import Words
 
 _GENERIC = 0.36
+_LOWER = 0.08
+_NAMED = 0.03
 _ARTICLE_VOWELS = tuple("aeiou")
-_WITHOUT_ON = ("today", "tomorrow", "tonight", "next", "this")
+_DAY_AFTER = "the day after"
+_WITHOUT_ON = ("today", "tomorrow", "tonight", "next", "this", _DAY_AFTER)
 _NO_ON_AFTER = ("for", "of", "on", "to", "from", "my", "is", "not", "for:", "after", "be")
 
 
@@ -51,7 +54,7 @@ def ask(rng: Random, words: Words) -> Ask:
     clause = _quoted(rng, _dated(rng, spec, slots, spec.phrases.pieces(rng, "clause", **slots)))
     return SpecialAsk(
         kind="special",
-        request=_request(rng, spec, slots, clause),
+        request=_request(rng, spec, slots, clause, offered.name),
         clause=clause,
         values=tuple(values.values()),
         subject=max(values.values(), key=len),
@@ -133,6 +136,8 @@ def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:
             ("Use this to {}", "Use this tool to {}", "Lets you {}", "A tool to {}", "Useful to {}", "Can {}")
         )
         about = frame.format(about[0].lower() + about[1:])
+    if rng.random() < 0.1:
+        return f"{about} {phrases('special_observations').say(rng, 'more')}"
     return about.rstrip(".") if rng.random() < 0.08 else about
 
 
@@ -158,11 +163,16 @@ def _filled(rng: Random, words: Words, spec: Spec) -> dict[str, str]:
         while chosen in filled.values():
             chosen = value(rng, words, argument.kind)
         filled[argument.slot] = chosen
-    return filled
+    return {slot: text.lower() for slot, text in filled.items()} if rng.random() < _LOWER else filled
 
 
-def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence[Piece]) -> Sequence[Piece]:
+def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence[Piece], name: str) -> Sequence[Piece]:
     """Return a whole message: a request of the file, or the clause as a sentence; seldom with a sentence around it."""
+    if rng.random() < _NAMED:
+        verb = rng.choice(
+            ("Use", "Call", "Run", "Use the tool", "Please use", "Take", "With the help of", "Could you use")
+        )
+        return [Piece(f"{verb} "), Piece(name, slot=True), Piece(", " if verb.startswith("With") else " to "), *clause]
     whole = rng.random() < 0.7
     request = _sentence(rng, clause)
     if whole:
@@ -178,13 +188,14 @@ def _request(rng: Random, spec: Spec, slots: Mapping[str, str], clause: Sequence
 
 def _bare(value: str, kind: str) -> str:
     """Return a value as an argument: "the kitchen" is the kitchen in a request and `kitchen` in a call."""
-    return value if is_free_text(kind) else value.removeprefix("the ")
+    whole = is_free_text(kind) or value.startswith(_DAY_AFTER)
+    return value if whole else value.removeprefix("the ")
 
 
 def _dated(rng: Random, spec: Spec, slots: Mapping[str, str], pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Say "in Paris on Friday" for "in Paris Friday": an "on" before a day that takes one, where there is room."""
     days = [slots[argument.slot] for argument in spec.arguments if argument.kind in ("day", "moment")]
-    if not days or days[0].split(" ")[0].lower() in _WITHOUT_ON or rng.random() < 0.3:
+    if not days or days[0].lower().startswith(_WITHOUT_ON) or rng.random() < 0.3:
         return pieces
     dated: list[Piece] = []
     for piece in pieces:
