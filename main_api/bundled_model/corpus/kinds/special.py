@@ -4,7 +4,7 @@ A made-up tool ("lookup_zorbit: Look up the status of a zorbit by its code.") ca
 description says, which is what a model must learn to use tools that it has never seen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -78,30 +78,35 @@ def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
 def distractors(rng: Random, words: Words, ask: Ask, count: int) -> list[Tool]:
     """Return other tools with names of their own, none of the domain of `ask` nor of one that is much like it."""
     own = ask.spec if isinstance(ask, SpecialAsk) else None
-    noun = ask.noun if isinstance(ask, SpecialAsk) else ""
+    filled = dict(ask.filled) if isinstance(ask, SpecialAsk) else {}
+    about = {filled[slot] for slot in ("noun", "thing", "attribute") if slot in filled}
+    unfit = like_standing(ask.kind)
     found: list[Tool] = []
     names = [ask.tool.name.lower()] if ask.tool else []
-    domains = [noun]
     while len(found) < count:
-        domain, other = _distractor(rng, words, own, like_standing(ask.kind))
-        if domain in domains or other.name.lower() in names:
-            continue
-        domains.append(domain)
-        names.append(other.name.lower())
-        found.append(other)
+        made_up = rng.random() < (0.6 if own and own.generic else _GENERIC)
+        other = _other_made_up(rng, words, own, unfit, about) if made_up else _other(rng, own, unfit)
+        if other.name.lower() not in names:
+            names.append(other.name.lower())
+            found.append(other)
     return found
 
 
-def _distractor(rng: Random, words: Words, own: Spec | None, unfit: Sequence[str]) -> tuple[str, Tool]:
-    if rng.random() < (0.6 if own and own.generic else _GENERIC):
-        nouns = _nouns(rng, words)
-        spec = own if own and own.generic and rng.random() < 0.3 else rng.choice(generic())
-        return nouns["noun"], _rendered(rng, spec, nouns)[0]
+def _other(rng: Random, own: Spec | None, unfit: Sequence[str]) -> Tool:
     while True:
         spec = rng.choice(standing())
         alike = own is not None and (spec.domain in (own.domain, *own.near) or own.domain in spec.near)
         if not alike and spec.domain not in unfit:
-            return spec.domain, _rendered(rng, spec, {})[0]
+            return _rendered(rng, spec, {})[0]
+
+
+def _other_made_up(rng: Random, words: Words, own: Spec | None, unfit: Sequence[str], about: Collection[str]) -> Tool:
+    """Return a made-up tool about other things; often the very tool that is asked for, but for what it is about."""
+    while True:
+        nouns = _nouns(rng, words)
+        spec = own if own and own.generic and rng.random() < 0.3 else rng.choice(generic())
+        if spec.domain not in unfit and not any(nouns[slot] in about for slot in ("noun", "thing", "attribute")):
+            return _rendered(rng, spec, nouns)[0]
 
 
 def _made_up(rng: Random, nouns: Mapping[str, str]) -> Tool:
