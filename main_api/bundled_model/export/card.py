@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -59,17 +60,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """How many of `count` came out right. `goal` is a text such as "≥ 0.95"."""
+    """How many of all count, which are the right ones unless the name says otherwise. `goal` is a text: "≥ 0.95"."""
 
     name: str
-    right: int
     count: int
+    of: int
     goal: str = ""
     failures: Sequence[Failure] = ()
 
     @property
     def share(self) -> float:
-        return self.right / max(1, self.count)
+        return self.count / max(1, self.of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +142,27 @@ def curve_of(path: Path) -> list[Point]:
     return [Point(tokens=line["tokens"], loss=line["loss"], exact=line["exact"]) for line in map(json.loads, lines)]
 
 
+def measures_of(evaluation: Path) -> list[Measure]:
+    """Read what `evaluation.json` says of all sets together, those with a goal first."""
+    found = json.loads(evaluation.read_text(encoding="utf-8"))["together"]
+    return [_measure(one) for one in sorted(found, key=lambda one: one["goal"] is None)]
+
+
 def licence_of(pyproject: Path) -> str | None:
     """Return the project's licence, which is the model's too, if the project names one."""
     licence = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"].get("license")
     return licence if isinstance(licence, str) else None
+
+
+def _measure(found: Mapping[str, Any]) -> Measure:
+    goal = found["goal"]
+    return Measure(
+        name=f"{found['skill'].replace('_', ' ')}: {found['figure']}",
+        count=found["count"],
+        of=found["n"],
+        goal=f"{'≤' if goal['at_most'] else '≥'} {goal['share']:.2f}" if goal else "",
+        failures=[Failure(**failure) for failure in found["failures"]],
+    )
 
 
 def _facts(figures: Figures) -> Iterator[str]:
@@ -178,8 +196,8 @@ def _abilities(figures: Figures) -> Iterator[str]:
 def _table(measures: Sequence[Measure]) -> list[str]:
     if not measures:
         return ["Not measured.", ""]
-    rows = [f"| {one.name} | {one.right} of {one.count} | {one.share:.3f} | {one.goal} |" for one in measures]
-    return ["| | right | share | goal |", "|---|---|---|---|", *rows, ""]
+    rows = [f"| {one.name} | {one.count} of {one.of} | {one.share:.3f} | {one.goal} |" for one in measures]
+    return ["| | count | share | goal |", "|---|---|---|---|", *rows, ""]
 
 
 def _curve(curve: Sequence[Point]) -> list[str]:

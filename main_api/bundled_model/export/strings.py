@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - a seeded generator is what makes the strings the same every time
 """Strings of every kind, on which the tokenizer and llama.cpp must agree."""
 
 import json

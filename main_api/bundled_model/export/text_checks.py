@@ -67,4 +67,4 @@ async def template_in_llama_cpp(server: LlamaCppServer, *, number: int = _CONVER
 
 def measure(name: str, number: int, failures: Sequence[Failure]) -> Measure:
     """Return how many of `number` are right, all of which should be."""
-    return Measure(name=name, right=number - len(failures), count=number, goal="all", failures=failures)
+    return Measure(name=name, count=number - len(failures), of=number, goal="all", failures=failures)

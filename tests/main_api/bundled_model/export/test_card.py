@@ -1,6 +1,7 @@
 """The texts that are made of figures."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from main_api.bundled_model.export.card import (
@@ -15,6 +16,7 @@ from main_api.bundled_model.export.card import (
     from_json,
     hugging_face_card,
     licence_of,
+    measures_of,
 )
 from main_api.bundled_model.export.model import Sizes
 
@@ -37,7 +39,7 @@ def figures(*measures: Measure, curve: tuple[Point, ...] = (), licence: str | No
 
 def failing(count: int) -> Measure:
     failures = [Failure(asked=f"request {number}\nwith `code`", wanted="a", got="b") for number in range(count)]
-    return Measure(name="right tool", right=38, count=40, goal="≥ 0.95", failures=failures)
+    return Measure(name="right tool", count=38, of=40, goal="≥ 0.95", failures=failures)
 
 
 def test_card_names_size_training_and_limits() -> None:
@@ -83,6 +85,19 @@ def test_curve_is_read_from_the_trainers_lines(tmp_path: Path) -> None:
     file = tmp_path / "curve.jsonl"
     file.write_text('{"tokens": 5, "loss": 1.5, "tokens_per_s": 9, "exact": {"plan": 0.1}}\n')
     assert curve_of(file) == [Point(tokens=5, loss=1.5, exact={"plan": 0.1})]
+
+
+def test_measures_are_read_from_the_evaluation(tmp_path: Path) -> None:
+    goal = {"share": 0.05, "at_most": True}
+    failure = {"asked": "Add 1 and 2", "wanted": "a tool", "got": "I cannot"}
+    declined = {"skill": "in_scope", "figure": "declined", "n": 40, "count": 1, "goal": goal, "failures": [failure]}
+    titles = {"skill": "titles", "figure": "exact", "n": 40, "count": 30, "goal": None, "failures": []}
+    file = tmp_path / "evaluation.json"
+    file.write_text(json.dumps({"sets": {}, "together": [titles, declined]}))
+    assert measures_of(file) == [
+        Measure(name="in scope: declined", count=1, of=40, goal="≤ 0.05", failures=[Failure(**failure)]),
+        Measure(name="titles: exact", count=30, of=40, failures=[]),
+    ]
 
 
 def test_figures_pass_through_json() -> None:
