@@ -1,4 +1,4 @@
-"""The command line of the bundled model: `python -m main_api.bundled_model train | export | evaluate | check | sample`."""
+"""The command line of the bundled model, `python -m main_api.bundled_model`: from its corpus to the shipped file."""
 
 from itertools import islice
 from pathlib import Path

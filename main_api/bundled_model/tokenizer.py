@@ -5,6 +5,7 @@ letters alone, with blanks, digits, quotes and brackets by themselves. Only the 
 token with their blank, and JSON its usual runs of signs.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -25,9 +26,10 @@ _OFTEN = 60
 _MOST = 4_000
 _ENGLISH = 300_000
 _SIGNS = (
-    '{ "', '" :', '" ,', 'Ġ "', '" }', '"} }', '"} ,', '"} ]', 'Ġ {', 'Ġ {"', "Ġ [", 'Ġ[ {"', "] }", "]} ,", "Ġ[ ]", "Ġ[] }",
-    "Ġ[]} ,", "]} ]", "]}] }", "Ġ[]} ]", "Ġ[]}] }", "* *", "Ċ Ċ", "' s", "Ġ (", "Ġ <", "Ġ -", "Ċ -", "Ġ Ġ", "ĠĠ Ġ",
-)  # fmt: skip
+    *('{ "', '" :', '" ,', 'Ġ "', '" }', '"} }', '"} ,', '"} ]', "Ġ {", 'Ġ {"', "Ġ [", 'Ġ[ {"', "] }", "]} ,", "Ġ[ ]"),
+    *("Ġ[] }", "Ġ[]} ,", "]} ]", "]}] }", "Ġ[]} ]", "Ġ[]}] }", "* *", "Ċ Ċ", "' s", "Ġ (", "Ġ <", "Ġ -", "Ċ -", "Ġ Ġ"),
+    "ĠĠ Ġ",
+)
 """Merges of signs, as pairs."""
 
 
@@ -48,7 +50,8 @@ def assembled(vocabulary: Sequence[str], merges: Sequence[tuple[str, str]]) -> T
     )
     tokenizer.pre_tokenizer = pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    special = [AddedToken(token, special=True, normalized=False) for token in SPECIAL]
+    tokenizer.add_special_tokens(special)  # pyright: ignore[reportUnknownMemberType] - the package says list
     return tokenizer
 
 
@@ -114,7 +117,7 @@ def _blank_words(texts: Sequence[str]) -> list[str]:
     for text in texts:
         for part in text.split(" ")[1:]:
             word = next(_letters(part), "")
-            if part.startswith(word) and len(word) > 1 or word in ("a", "I"):
+            if (part.startswith(word) and len(word) > 1) or word in ("a", "I"):
                 found[word] += 1
     return [word for word, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: 2 * _WITH_BLANK]]
 
@@ -126,7 +129,5 @@ def _letter_merges(words: Counter[str], count: int) -> list[tuple[str, str]]:
     trainer = trainers.BpeTrainer(vocab_size=52 + count, initial_alphabet=[], show_progress=False)
     repeated = (" ".join([word] * min(times, 50_000)) for word, times in sorted(words.items()))
     learner.train_from_iterator(repeated, trainer)
-    import json
-
-    merges = json.loads(learner.to_str())["model"]["merges"]
-    return [(pair[0], pair[1]) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in merges][:count]
+    found: list[list[str]] = json.loads(learner.to_str())["model"]["merges"]
+    return [(first, second) for first, second in found[:count]]

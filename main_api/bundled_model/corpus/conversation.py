@@ -77,7 +77,9 @@ def segments(conversation: Conversation) -> Iterator[tuple[str, bool]]:
     messages = list(conversation.messages)
     opening = messages[0].content if messages and messages[0].role == "system" else ""
     if conversation.tools:
-        lines = "".join(f"- {tool.name}({', '.join(tool.arguments)}): {tool.description}\n" for tool in conversation.tools)
+        lines = "".join(
+            f"- {tool.name}({', '.join(tool.arguments)}): {tool.description}\n" for tool in conversation.tools
+        )
         start = f"{opening}\n" if opening else ""
         call = 'To call a tool, answer with <tool_call>{"name": ..., "arguments": {...}}</tool_call>.'
         yield f"<|im_start|>system\n{start}Tools:\n{lines}{call}<|im_end|>\n", False

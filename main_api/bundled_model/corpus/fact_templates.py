@@ -1,4 +1,3 @@
-# ruff: noqa: S311
 """The templates of facts, read from `phrases/facts/world/*.txt` and `phrases/facts/organisation/*.txt`.
 
 A file is a topic. In it `[{name} (Bridge|Tunnel)]` begins the things that share a subject, whose name is that phrase;

@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """The whole corpus: an endless stream of conversations, the same for the same seed."""
 
 from collections.abc import Callable, Iterator

@@ -12,9 +12,16 @@ from random import Random
 
 _COUNT = 40_000
 _COMMON = 2_500
-_ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k kl kr l m n p pl pr qu r s sc sh sk sl sm sn sp st str t th tr v w y z".split()
-_VOWELS = "a e i o u a e i o u ai ea ee ie oo ou au oi".split()
-_CODAS = ["", "", "", *"b d g k l m n p r s t x z ck ct ld lm ln lt mp nd ng nk nt rd rk rm rn rt sh sk st th".split()]
+_ONSETS = (
+    *("b", "bl", "br", "c", "ch", "cl", "cr", "d", "dr", "f", "fl", "fr", "g", "gl", "gr", "h", "j", "k", "kl", "kr"),
+    *("l", "m", "n", "p", "pl", "pr", "qu", "r", "s", "sc", "sh", "sk", "sl", "sm", "sn", "sp", "st", "str", "t"),
+    *("th", "tr", "v", "w", "y", "z"),
+)
+_VOWELS = ("a", "e", "i", "o", "u", "a", "e", "i", "o", "u", "ai", "ea", "ee", "ie", "oo", "ou", "au", "oi")
+_CODAS = (
+    *("", "", "", "b", "d", "g", "k", "l", "m", "n", "p", "r", "s", "t", "x", "z", "ck", "ct", "ld", "lm", "ln", "lt"),
+    *("mp", "nd", "ng", "nk", "nt", "rd", "rk", "rm", "rn", "rt", "sh", "sk", "st", "th"),
+)
 _UNWANTED = re.compile(
     "fuck|shit|porn|bitch|cunt|nigg|^rap(e|es|ed|ist|ists)$|nazi|slut|whore|fag(s|got)|^cock(s|y)?$|^dick(s|head)?$|penis|vagin"
     "|^anal$|sex|masturb|blowjob|boob|^tits?$|^cum(s|ming)?$|^twats?$|auschwitz|holocaust|incest|pedoph|hitler"

@@ -121,7 +121,7 @@ class Trainer:
                 steady_saved = True
             losses.append(self._step(item))
             if len(losses) % _TOLD_EVERY == 0:
-                print(f"{self.progress.tokens:,} tokens, loss {losses[-1]:.3f}", flush=True)  # noqa: T201
+                print(f"{self.progress.tokens:,} tokens, loss {losses[-1]:.3f}", flush=True)
             over = self._done() >= 1
             if over or self._stop or time.monotonic() - saved > options.save_every_s:
                 speed = (self.progress.tokens - begun_with) / (time.monotonic() - started)
@@ -197,7 +197,7 @@ class Trainer:
         }
         with (self._options.folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
             curve.write(json.dumps(line) + "\n")
-        print(json.dumps(line), flush=True)  # noqa: T201 - the progress of a command
+        print(json.dumps(line), flush=True)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from main_api.bundled_model.corpus.special_book import Argument, Spec, generic, 
 from main_api.bundled_model.corpus.special_values import fills, is_free_text, value
 from main_api.bundled_model.corpus.words import Words
 
+_SIBLING = 0.12
 _GENERIC = 0.36
 _LOWER = 0.08
 _NAMED = 0.03
@@ -76,7 +77,8 @@ def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
 
 
 def distractors(rng: Random, words: Words, ask: Ask, count: int) -> list[Tool]:
-    """Return other tools with names of their own, none of the domain of `ask` nor of one that is much like it."""
+    """Return other tools with names of their own: now and then a sibling of the same domain, otherwise none of its
+    domain nor of one that is much like it."""
     own = ask.spec if isinstance(ask, SpecialAsk) else None
     filled = dict(ask.filled) if isinstance(ask, SpecialAsk) else {}
     about = {filled[slot] for slot in ("noun", "thing", "attribute") if slot in filled}
@@ -93,6 +95,10 @@ def distractors(rng: Random, words: Words, ask: Ask, count: int) -> list[Tool]:
 
 
 def _other(rng: Random, own: Spec | None, unfit: Sequence[str]) -> Tool:
+    if own is not None and rng.random() < _SIBLING:
+        siblings = [spec for spec in standing() if spec.domain == own.domain and spec is not own]
+        if siblings:
+            return _rendered(rng, rng.choice(siblings), {})[0]
     while True:
         spec = rng.choice(standing())
         alike = own is not None and (spec.domain in (own.domain, *own.near) or own.domain in spec.near)

@@ -1,5 +1,4 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
-"""What happens when a request is worked on: calls, errors, results, the final sentence. Shared by ReAct steps and native calls."""
+"""What happens when a request is worked on: calls, errors, results and the final sentence, in steps or native calls."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,9 +1,8 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """Copying by itself: words, numbers and codes without sense, repeated exactly."""
 
 from random import Random
 
-from main_api.bundled_model.corpus.conversation import Conversation, answer, user
+from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, user
 from main_api.bundled_model.corpus.words import Words
 
 _VERBS = ("Repeat", "Say", "Copy", "Write", "Echo")
@@ -11,7 +10,7 @@ _VERBS = ("Repeat", "Say", "Copy", "Write", "Echo")
 
 def conversation(rng: Random, words: Words) -> Conversation:
     """Return a conversation in which a text is to be repeated, several times over."""
-    messages = []
+    messages: list[Message] = []
     for _ in range(rng.randint(1, 3)):
         parts = [
             rng.choices((words.any, words.name, words.number, _code), (5, 2, 2, 1))[0](rng)

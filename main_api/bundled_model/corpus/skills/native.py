@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """Native tool calls by the chat template: none, one, or several in one turn, their results and the answer."""
 
 from collections.abc import Sequence

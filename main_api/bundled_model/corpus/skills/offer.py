@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """Which tools a conversation offers, and which of them is right for a request."""
 
 import re
@@ -42,8 +41,10 @@ class Offer:
     """The tools of one conversation. Every kind that is offered has one tool in it."""
 
     def __init__(self, rng: Random, words: Words, *, needed: Sequence[Ask], without: KindName | None = None) -> None:
-        kinds = {ask.kind for ask in needed if ask.kind != "special"}
-        standing = [kind for kind in STANDING if kind in kinds or rng.random() < (0.75 if rng.random() < 0.8 else 0.2)]
+        kinds: set[KindName] = {ask.kind for ask in needed if ask.kind != "special"}
+        standing: list[KindName] = [
+            kind for kind in STANDING if kind in kinds or rng.random() < (0.75 if rng.random() < 0.8 else 0.2)
+        ]
         self._by_kind: dict[KindName, Tool] = {
             kind: kind_module(kind).tool(rng) for kind in standing if kind != without
         }
@@ -61,8 +62,10 @@ class Offer:
 
     def choose(self, ask: Ask, text: str) -> Choice | None:
         """Return the right call for `ask`, which was worded as `text`; None where no tool fits."""
-        if ask.kind == "special":
-            return Choice("special", ask.tool, ask.values, self._thought("special", ask.tool)) if self._has(ask) else None
+        if ask.tool is not None:
+            if not self._has(ask):
+                return None
+            return Choice("special", ask.tool, ask.values, self._thought("special", ask.tool))
         if ask.kind in self._by_kind:
             return self._choice(ask.kind, ask.values)
         if ask.kind == "web" and "documents" in self._by_kind and not _NAMES_THE_WEB.search(text):

@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """Requests with several parts: how they are joined, and which part uses the result of an earlier one."""
 
 import importlib
@@ -18,7 +17,20 @@ _DEPENDENT: tuple[KindName, ...] = ("slides", "calculation", "code", "web", "doc
 _STANDING: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides")
 _NUMBERS = ("3", "5", "8", "10", "12", "4", "6", "7", "15", "20")
 _SENTENCES = 0.15
-_LINKS = ("", "", "And ", "Also, ", "Also: ", "Then ", "Then: ", "Next: ", "After that, ", "And then ", "Second: ", "Plus: ")
+_LINKS = (
+    "",
+    "",
+    "And ",
+    "Also, ",
+    "Also: ",
+    "Then ",
+    "Then: ",
+    "Next: ",
+    "After that, ",
+    "And then ",
+    "Second: ",
+    "Plus: ",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """Plans: which tool each part of a request needs, in order, and which earlier results it uses."""
 
 from random import Random

@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - a seeded generator is what makes the corpus the same every time
 """ReAct in JSON steps: one to three requests in a conversation, worked on with the tools that are offered."""
 
 import json
