@@ -18,16 +18,18 @@ def printable(text: str) -> str:
 
 
 class AnswerView:
-    """Prints the chunks of one answer; remembers the session that the server named."""
+    """Prints the chunks of one answer; remembers the session and the model that the server named."""
 
     def __init__(self, out: Console, err: Console) -> None:
         self.session_id: str | None = None
+        self.model: str | None = None
         self._out = out
         self._err = err
         self._open = ""  # which kind of text the cursor stands after, "" at the start of a line
 
     def show(self, chunk: JsonObject) -> None:
         self.session_id = chunk.get("session_id") or self.session_id
+        self.model = chunk.get("model") or self.model
         for choice in cast("list[JsonObject]", chunk.get("choices") or []):
             delta: JsonObject = choice.get("delta") or {}
             self._text("thought", delta.get("reasoning_content"))

@@ -17,6 +17,7 @@ from cli import terminal
 from cli.chat_client import ChatClient, ChatFailed, Question
 from cli.chat_view import AnswerView, printable
 from cli.credentials import LoginFile
+from main_api.backends.local_models import BUNDLED_ADVICE, BUNDLED_NAME
 from shared.http_client import create_http_session
 
 _HELP = """\
@@ -52,6 +53,7 @@ class Conversation:
             self._http, url, api_key=api_key, login=login, on_login=lambda new: logins.save(url, new)
         )
         self._known = bool(api_key or login)
+        self._advised = False
 
     def close(self) -> None:
         self._runner.run(self._http.close())
@@ -82,6 +84,7 @@ class Conversation:
             self._call(stream)
         finally:
             view.end()
+        self._advise(view.model)
         return view.session_id or choices.session_id
 
     def print_sessions(self) -> None:
@@ -99,6 +102,13 @@ class Conversation:
             mark = "> " if message.get("role") == "user" else ""
             terminal.out.print(printable(f"{mark}{message.get('content')}"), markup=False, soft_wrap=True)
         return session_id
+
+    def _advise(self, model: str | None) -> None:
+        """Say once that the answers are the small model's, and how to get better ones."""
+        if self._advised or not terminal.err.is_terminal or (model or "").split("/")[-1] != BUNDLED_NAME:
+            return
+        self._advised = True
+        terminal.err.print(f"({BUNDLED_ADVICE})", style="dim", soft_wrap=True)
 
     def _call(self, make: Callable[[], Any]) -> Any:
         """Run a call, logging in first if need be, and once more when the login has run out."""

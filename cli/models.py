@@ -15,12 +15,16 @@ def list_models() -> None:
     from cli import terminal
     from cli.model_files import ModelFiles
     from cli.settings import read_settings
+    from main_api.backends.local_models import BUNDLED_ADVICE
 
     table = Table("model", "size", "", box=None, pad_edge=False)
-    for model in ModelFiles(read_settings()).all():
-        remark = model.problem or ("bundled" if model.is_bundled else "")
+    models = ModelFiles(read_settings()).all()
+    for model in models:
+        remark = model.problem or ("small, built in (bundled)" if model.is_bundled else "")
         table.add_row(f"local/{model.name}", _size(model.size_bytes), remark)
     terminal.out.print(table)
+    if all(model.is_bundled for model in models):
+        terminal.err.print(BUNDLED_ADVICE, style="dim", soft_wrap=True)
 
 
 @app.command()

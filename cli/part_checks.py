@@ -72,8 +72,9 @@ async def engine(http: aiohttp.ClientSession, settings: Settings) -> Finding:
 async def _ask_bundled_model(http: aiohttp.ClientSession, settings: Settings) -> str:
     from main_api.backends.engine import EngineOptions
     from main_api.backends.engine_pool import EnginePool
-    from main_api.backends.local import BUNDLED_MODEL, LocalBackend
+    from main_api.backends.local import LocalBackend
     from main_api.backends.local_launch import LlamaCpp
+    from main_api.backends.local_models import BUNDLED_MODEL
     from main_api.backends.protocol import ModelRequest
     from main_api.events import TextDelta
 

@@ -5,6 +5,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from main_api.backends.local_models import BUNDLED_ADVICE, BUNDLED_MODEL
+
+DESCRIPTION = f"""\
+Accounts, sessions, models and agents behind an OpenAI-compatible API.
+
+`{BUNDLED_MODEL}` answers where nothing else is connected. {BUNDLED_ADVICE}
+"""
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or an API key (`ak_…`)"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key (`ak_…`)"},

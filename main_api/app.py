@@ -17,7 +17,7 @@ from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Budget
 from main_api.agents.react import ReactOptions
 from main_api.agents.registry import create_agents
-from main_api.api_description import describe_authentication
+from main_api.api_description import DESCRIPTION, describe_authentication
 from main_api.auth.router import router as auth_router
 from main_api.auth.service import AuthOptions, AuthService
 from main_api.backends.engine import EngineOptions
@@ -91,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPIOffline(
         title="Twinport",
-        description="Accounts, sessions, models and agents behind an OpenAI-compatible API.",
+        description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
         telemetry=_NO_TELEMETRY,

@@ -14,7 +14,7 @@ from typing import Any, Final
 from main_api.backends.engine import EngineStopped
 from main_api.backends.engine_pool import EnginePool
 from main_api.backends.local_launch import LlamaCpp
-from main_api.backends.local_models import BUNDLED_NAME, LocalModel, scan
+from main_api.backends.local_models import BUNDLED_ADVICE, BUNDLED_MODEL, LocalModel, scan
 from main_api.backends.local_request import prepare
 from main_api.backends.openai_compatible import RelayedResponse
 from main_api.backends.protocol import Capabilities, ModelInfo, ModelRequest
@@ -23,15 +23,13 @@ from shared.errors import NotFound, Unavailable
 from shared.single_flight import SingleFlight
 from shared.tools_contract import JsonObject
 
-BUNDLED_MODEL: Final = f"local/{BUNDLED_NAME}"
-"""The public name of the model that is always there."""
-
 _SCAN_CACHED_S: Final = 2.0
 _BUNDLED_DESCRIPTION: Final = (
-    "The small built-in model (4 million parameters), which needs no network and no key. It greets, says who it is, "
-    "picks tools for plainly worded requests ('Calculate 12 * 7', 'Search the web for …'), writes titles and short "
-    "plans. It has no knowledge of the world, understands English only, reads at most 1024 tokens, and says politely "
-    "what it cannot do. For anything else add a model of your own."
+    "The small built-in model, which needs no network, no key and no GPU. It can greet and say who it is, choose among "
+    "offered tools and copy their arguments, answer by what they return, write the small Python programs that people "
+    "try first, plan requests of several parts, cite the sentence that answers a question, and write titles. It cannot "
+    "chat freely, knows nothing of the world, understands English only and reads at most 1024 tokens. "
+    f"{BUNDLED_ADVICE}"
 )
 _BUNDLED_DEFAULTS: Final[Mapping[str, Any]] = {"temperature": 0, "max_tokens": 200}
 """It copies rather than invents, and where it loses the thread it repeats itself until it is stopped."""

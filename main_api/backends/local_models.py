@@ -18,6 +18,12 @@ from typing import Final
 from main_api.backends.gguf import GgufFacts, NotGguf, read_facts
 
 BUNDLED_NAME: Final = "twinport-tiny"
+BUNDLED_MODEL: Final = f"local/{BUNDLED_NAME}"
+"""The public name of the model that is always there."""
+BUNDLED_ADVICE: Final = (
+    "This is the small built-in model, which knows nothing by itself. To connect a bigger one, start Ollama, fetch a "
+    "GGUF file (twinport models pull org/repo), or set a provider's key; the README says how."
+)
 BUNDLED_PATH: Final = Path(__file__).with_name("bundled") / "twinport-tiny.gguf"
 _PART: Final = re.compile(r"-(\d{5})-of-\d{5}$")
 

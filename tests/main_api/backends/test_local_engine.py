@@ -14,8 +14,8 @@ import pytest
 
 from main_api.backends.engine import EngineOptions, EngineStopped, EngineUnavailable
 from main_api.backends.engine_pool import EnginePool
-from main_api.backends.local import BUNDLED_MODEL, LocalBackend
-from main_api.backends.local_models import BUNDLED_PATH
+from main_api.backends.local import LocalBackend
+from main_api.backends.local_models import BUNDLED_MODEL, BUNDLED_PATH
 from main_api.backends.openai_wire_errors import ContextLengthExceeded
 from main_api.backends.protocol import ModelRequest
 from main_api.events import ChoiceFinished, ModelEvent, TextDelta, ToolCallDelta, UsageReported
