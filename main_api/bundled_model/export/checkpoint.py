@@ -33,6 +33,11 @@ def tokens_read(checkpoint: Path) -> int:
     return int(state["progress"]["tokens"])
 
 
+def seed_of(checkpoint: Path) -> int:
+    """Return the seed of the training; the first one where the checkpoint does not say."""
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True).get("seed", 1))
+
+
 def network_of(model: Model) -> Network:
     """Return the torch network with the model's weights, on the CPU and not in training."""
     network = Network(Shape(**model.sizes.as_dict()))

@@ -138,6 +138,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "progress": asdict(self.progress),
             "shape": self._options.shape.as_dict(),
+            "seed": self._options.seed,
         }
         partial = path.with_suffix(".part")
         torch.save(state, partial)
