@@ -8,6 +8,7 @@ which is when it would have written the same.
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +34,7 @@ from main_api.bundled_model.tokenizer import END
 from main_api.bundled_model.training.network import Network
 
 _PROMPTS = 50
+_LONGEST_PROMPT = 768
 _LONGEST_ANSWER = 200
 
 
@@ -60,8 +62,7 @@ async def answers(
 ) -> Measure:
     """Compare greedy answers of llama.cpp with the network's."""
     failures: list[Failure] = []
-    for question in questions(SEED, number):
-        prompt = tokenizer.encode(question.prompt, add_special_tokens=False).ids
+    for question, prompt in _prompts(tokenizer, number):
         written = await server.greedy(prompt, _LONGEST_ANSWER)
         failures += _difference(network, tokenizer, question, prompt, written)
     return measure(f"greedy answers equal: {name}", number, failures)
@@ -71,10 +72,14 @@ def answers_of_mlx(network: Network, model: Model, folder: Path, *, number: int 
     """Compare greedy answers of mlx-lm with the network's. Writes the Hugging Face folder to `folder`."""
     write = _mlx_writer(safetensors_folder.write(model, folder))
     failures: list[Failure] = []
-    for question in questions(SEED, number):
-        prompt = model.tokenizer.encode(question.prompt, add_special_tokens=False).ids
+    for question, prompt in _prompts(model.tokenizer, number):
         failures += _difference(network, model.tokenizer, question, prompt, write(prompt))
     return measure("greedy answers equal: mlx-lm", number, failures)
+
+
+def _prompts(tokenizer: Tokenizer, number: int) -> Iterator[tuple[Question, list[int]]]:
+    encoded = ((one, tokenizer.encode(one.prompt, add_special_tokens=False).ids) for one in questions(SEED))
+    return islice(((one, tokens) for one, tokens in encoded if len(tokens) <= _LONGEST_PROMPT), number)
 
 
 def _mlx_writer(folder: Path) -> Callable[[Sequence[int]], Written]:

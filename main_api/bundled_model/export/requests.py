@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -25,15 +24,15 @@ class Question:
         return self.conversation.skill
 
 
-def all_skills(seed: int, count: int) -> Iterator[Conversation]:
-    """Yield `count` conversations on words that training never sees, the skills in turn."""
+def all_skills(seed: int) -> Iterator[Conversation]:
+    """Yield conversations without end on words that training never sees, the skills in turn."""
     streams = [conversations(seed, held_out=True, only=skill) for skill in MIXTURE]
-    return islice((conversation for several in zip(*streams, strict=True) for conversation in several), count)
+    return (conversation for several in zip(*streams, strict=True) for conversation in several)
 
 
-def questions(seed: int, count: int) -> Iterator[Question]:
-    """Yield `count` prompts of all skills, each up to the first or, every second round, the last message to learn."""
-    for number, conversation in enumerate(all_skills(seed, count)):
+def questions(seed: int) -> Iterator[Question]:
+    """Yield prompts of all skills, each up to the first or, every second round, the last message to learn."""
+    for number, conversation in enumerate(all_skills(seed)):
         places = [place for place, message in enumerate(conversation.messages) if message.learn]
         place = places[-(number // len(MIXTURE) % 2)]
         cut = replace(conversation, messages=conversation.messages[:place])
