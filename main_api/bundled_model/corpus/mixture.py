@@ -1,6 +1,7 @@
 """The whole corpus: an endless stream of conversations, the same for the same seed."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 
 from main_api.bundled_model.corpus.conversation import Conversation
@@ -33,10 +34,18 @@ MIXTURE: dict[str, tuple[Skill, float]] = {
     "synthesis": (synthesis.conversation, 4),
     "titles": (titles.conversation, 3),
     "research": (research.conversation, 2),
-    "slides": (slides_outline.conversation, 2),
-    "copying": (copying.conversation, 1),
+    "slides": (slides_outline.conversation, 3),
+    "copying": (copying.conversation, 2),
 }
 """Every skill with its share of the conversations."""
+
+
+_TOGETHER: dict[str, int] = {
+    "router": 5, "titles": 5, "research": 4, "slides": 4, "copying": 2, "extraction": 2, "summary": 2, "synthesis": 2,
+}  # fmt: skip
+"""How many short exchanges of a skill may follow one another under one system prompt. The product has one at a time, as
+the first of each conversation is; together they are learned from with fewer tokens."""
+_LONGEST = 1_800
 
 
 def conversations(
@@ -50,6 +59,17 @@ def conversations(
     number = first
     while True:
         rng = Random(f"{seed}/{held_out}/{number}")
-        skill = MIXTURE[rng.choices(names, weights)[0]][0]
-        yield skill(rng, words)
+        name = rng.choices(names, weights)[0]
+        yield _together(rng, words, MIXTURE[name][0], rng.randint(1, _TOGETHER.get(name, 1)))
         number += 1
+
+
+def _together(rng: Random, words: Words, skill: Skill, count: int) -> Conversation:
+    """Return a conversation of up to `count` exchanges, fewer where they are long."""
+    first = skill(rng, words)
+    messages = list(first.messages)
+    for _ in range(count - 1):
+        if sum(len(message.content) for message in messages) > _LONGEST:
+            break
+        messages += [message for message in skill(rng, words).messages if message.role != "system"]
+    return replace(first, messages=messages)
