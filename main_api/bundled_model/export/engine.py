@@ -16,8 +16,9 @@ from main_api.backends.local_launch import LlamaCpp
 from main_api.backends.local_models import LocalModel
 
 _NAME = "checked"
-_START_TIMEOUT_S = 60.0
-_ANSWER_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 600.0
+_ANSWER_TIMEOUT_S = 600.0
+"""Generous: the machine may be training meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
