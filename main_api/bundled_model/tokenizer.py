@@ -14,8 +14,8 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from main_api.bundled_model.corpus.conversation import segments
+from main_api.bundled_model.corpus.language.words import frequent_words
 from main_api.bundled_model.corpus.mixture import conversations
-from main_api.bundled_model.corpus.words import frequent_words
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 END_OF_TEXT, START, END = range(3)

@@ -1,15 +1,21 @@
-"""What a person asks for and what the right call for it is: the unit that every skill is put together from."""
+"""What a person asks for and what the right call for it is: the unit that every skill is put together from.
+
+An `Ask` is one request, independent of the conversation that it stands in: the same one becomes a ReAct step, a native
+call, a step of a plan, a title. `tool_use/` puts several together and decides which of the offered tools is right.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, Protocol
 
-from main_api.bundled_model.corpus.facts import Fact
-from main_api.bundled_model.corpus.phrases import Piece
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import Fact
+from main_api.bundled_model.corpus.language.phrases import Piece
+from main_api.bundled_model.corpus.language.words import Words
 
 KindName = Literal["calculation", "web", "documents", "code", "slides", "special"]
+STANDING: tuple[KindName, ...] = ("calculation", "web", "documents", "code", "slides")
+"""The kinds for which the product itself has a tool. The others are `special`: any tool that a client may bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Result:
 
 
 class Kind(Protocol):
-    """One kind of request. Every module of `kinds/` has these three functions."""
+    """One kind of request. Every module of `kinds/` has these three functions, which draw from `rng` alone."""
 
     def tool(self, rng: Random) -> Tool:
         """Return the standing tool of this kind under one of its many names and descriptions."""

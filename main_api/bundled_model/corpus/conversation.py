@@ -39,10 +39,12 @@ class Conversation:
 
 
 def system(text: str) -> Message:
+    """Return a system prompt."""
     return Message("system", text)
 
 
 def user(text: str) -> Message:
+    """Return what the user writes, or in ReAct steps an observation."""
     return Message("user", text)
 
 

@@ -8,7 +8,7 @@ from random import Random
 
 from main_api.agents.prompts import PromptLibrary
 from main_api.bundled_model.corpus.ask import Tool
-from main_api.bundled_model.corpus.phrases import phrases
+from main_api.bundled_model.corpus.language.phrases import phrases
 
 _PROMPTS = Path(__file__).parents[3] / "prompts"
 _OWN = 0.45

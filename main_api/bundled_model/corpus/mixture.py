@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 
 from main_api.bundled_model.corpus.conversation import Conversation
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills import (
     copying,
     extraction,
@@ -19,7 +20,6 @@ from main_api.bundled_model.corpus.skills import (
     talk,
     titles,
 )
-from main_api.bundled_model.corpus.words import Words
 
 Skill = Callable[[Random, Words], Conversation]
 

@@ -1,7 +1,7 @@
 """Requests for arithmetic: written expressions, sums in words, small stories, and what follows on a result.
 
 The section names of `phrases/calculation.txt` carry the expression that their phrases stand for, so that wording is
-added there alone. What a result is, is computed by `corpus/arithmetic.py`.
+added there alone. What a result is, is computed by `calculations/arithmetic.py`.
 """
 
 import functools
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from main_api.bundled_model.corpus import written
-from main_api.bundled_model.corpus.arithmetic import value_of
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
-from main_api.bundled_model.corpus.inflection import gerund
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.calculations import written
+from main_api.bundled_model.corpus.calculations.arithmetic import value_of
+from main_api.bundled_model.corpus.language.inflection import gerund
+from main_api.bundled_model.corpus.language.numbers import ordinal_ending
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.wording import capitalised
+from main_api.bundled_model.corpus.language.words import Words
 
 _FILE = "calculation"
 _WRITTEN = 0.36
@@ -132,7 +134,7 @@ def _framed(rng: Random, section: str, inner: Sequence[Piece]) -> Sequence[Piece
         pieces += inner if piece.text == _SLOT else (piece,)
     first = pieces[0]
     if section != "frame.clause" and not first.slot and first.text[0].islower() and rng.random() < _STYLED:
-        pieces[0] = Piece(first.text[0].upper() + first.text[1:])
+        return capitalised(pieces)
     return pieces
 
 
@@ -157,12 +159,8 @@ def _pieces(rng: Random, section: str, slots: dict[str, str]) -> Sequence[Piece]
     pieces = phrases(_FILE).pieces(rng, section, **slots)
     for index, piece in enumerate(pieces[1:], 1):
         if not piece.slot and f"{piece.text} ".startswith("th "):
-            pieces[index] = Piece(_ordinal(pieces[index - 1].text) + piece.text[2:])
+            pieces[index] = Piece(ordinal_ending(pieces[index - 1].text) + piece.text[2:])
     return pieces
-
-
-def _ordinal(number: str) -> str:
-    return "th" if number[-2:-1] == "1" else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th")
 
 
 def _numbers(rng: Random, template: str, previous: str = "", *, whole: bool = False) -> tuple[dict[str, str], str]:

@@ -1,6 +1,6 @@
 """Requests that need a program: lists of numbers, number series, texts, dates, CSV files and plots.
 
-Every task has one canonical program (`corpus/programs.py`), so that the code is a function of the request. The wording
+Every task has one canonical program (`programs/of_*.py`), so that the code is a function of the request. The wording
 is in `phrases/code*.txt`: frames in `code.txt`, the tasks in the others.
 """
 
@@ -10,19 +10,28 @@ from dataclasses import dataclass
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
-from main_api.bundled_model.corpus.inflection import gerund, has_and, third_person
-from main_api.bundled_model.corpus.inputs import Inputs, inputs
 from main_api.bundled_model.corpus.kinds import calculation
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.programs import COUNTS, FILES, LISTS, PLOTS, TEXTS, Task, arithmetic_program
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.inflection import gerund, has_and, third_person
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.wording import capitalised
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.programs.file_inputs import FILE_INPUTS
+from main_api.bundled_model.corpus.programs.inputs import Inputs, Maker
+from main_api.bundled_model.corpus.programs.number_inputs import NUMBER_INPUTS
+from main_api.bundled_model.corpus.programs.of_files import FILES, PLOTS
+from main_api.bundled_model.corpus.programs.of_lists import LISTS
+from main_api.bundled_model.corpus.programs.of_numbers import NUMBERS, arithmetic_program
+from main_api.bundled_model.corpus.programs.of_texts import TEXTS
+from main_api.bundled_model.corpus.programs.task import Task
+from main_api.bundled_model.corpus.programs.text_inputs import TEXT_INPUTS
 
 _FRAMES = "code"
 _GROUPS: Mapping[str, tuple[Mapping[str, Task], float]] = {
     "code_lists": (LISTS, 10),
-    "code_numbers": (COUNTS, 10),
+    "code_numbers": (NUMBERS, 10),
     "code_texts": ({**TEXTS, **FILES, **PLOTS}, 12),
 }
+_INPUTS: Mapping[str, Maker] = {**NUMBER_INPUTS, **TEXT_INPUTS, **FILE_INPUTS}
 _FORMS = {"noun": 4.0, "head": 4.0, "verb": 4.5, "ask": 2.0, "data.head": 1.5, "them": 1.5}
 _STYLED = 0.85
 _EXPRESSIONS = 0.045
@@ -53,7 +62,7 @@ def ask(rng: Random, words: Words) -> Ask:
     tasks = _GROUPS[file][0]
     name = rng.choices(list(tasks), [task.weight for task in tasks.values()])[0]
     task = tasks[name]
-    return _Writer(rng, file, name, inputs(rng, words, task.inputs)).ask(task)
+    return _Writer(rng, file, name, _INPUTS[task.inputs](rng, words)).ask(task)
 
 
 def result(rng: Random, words: Words, ask: Ask, tool: Tool) -> Result:
@@ -89,7 +98,7 @@ def _is_a_thing(noun: Sequence[Piece]) -> bool:
 def _capital(rng: Random, pieces: list[Piece]) -> list[Piece]:
     first = pieces[0]
     if not first.slot and first.text[0].islower() and rng.random() < _STYLED:
-        return [Piece(first.text[0].upper() + first.text[1:]), *pieces[1:]]
+        return capitalised(pieces)
     return pieces
 
 
@@ -200,7 +209,7 @@ def _spliced(pieces: Sequence[Piece], inner: Mapping[str, Sequence[Piece]]) -> l
         parts = inner.get(piece.text, (piece,))
         begins = index > 0 and pieces[index - 1].text.endswith(". ") and piece.text == _INNER
         if begins and not parts[0].slot:
-            parts = [Piece(parts[0].text[0].upper() + parts[0].text[1:]), *parts[1:]]
+            parts = capitalised(parts)
         found += parts
     return found
 

@@ -8,24 +8,13 @@ from collections.abc import Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
-from main_api.bundled_model.corpus.facts import fact
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.searching import (
-    Search,
-    Sought,
-    around,
-    bare,
-    begun,
-    capitalised,
-    copied,
-    found,
-    placed,
-    shown,
-    small,
-    typed,
-)
-from main_api.bundled_model.corpus.topics import fillers, topic
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import fact
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.wording import capitalised, small
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.searches.finding import Search, found
+from main_api.bundled_model.corpus.searches.placing import Sought, around, bare, begun, copied, placed, shown, typed
+from main_api.bundled_model.corpus.searches.topics import fillers, topic
 
 _FORMS = {
     "topic": 42,

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
-from main_api.bundled_model.corpus.facts import fact
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.searching import around, begun, capitalised, copied, placed, shown, typed
-from main_api.bundled_model.corpus.topics import fillers, topic
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import fact
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.wording import capitalised
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.searches.placing import around, begun, copied, placed, shown, typed
+from main_api.bundled_model.corpus.searches.topics import fillers, topic
 
 _FACT = 0.06
 _OFFICE = 0.25

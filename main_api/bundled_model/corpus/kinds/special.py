@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.special_book import Argument, Spec, generic, like_standing, standing
-from main_api.bundled_model.corpus.special_values import fills, is_free_text, value
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.wording import capital, capitalised, small
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.special_tools.book import Argument, Spec, generic, like_standing, standing
+from main_api.bundled_model.corpus.special_tools.values import fills, is_free_text, value
 
 _SIBLING = 0.12
 _GENERIC = 0.36
@@ -140,13 +141,13 @@ def _named(argument: str, nouns: Mapping[str, str]) -> str:
 
 def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:
     about = spec.phrases.say(rng, "about", **nouns).replace(" .", ".")
-    about = about[0].upper() + about[1:]
+    about = capital(about)
     roll = rng.random()
     if roll < 0.12:
         frame = rng.choice(
             ("Use this to {}", "Use this tool to {}", "Lets you {}", "A tool to {}", "Useful to {}", "Can {}")
         )
-        about = frame.format(about[0].lower() + about[1:])
+        about = frame.format(small(about))
     if rng.random() < 0.1:
         return f"{about} {phrases('special_observations').say(rng, 'more')}"
     return about.rstrip(".") if rng.random() < 0.08 else about
@@ -235,11 +236,8 @@ def _quoted(rng: Random, pieces: Sequence[Piece]) -> Sequence[Piece]:
 
 
 def _sentence(rng: Random, clause: Sequence[Piece]) -> Sequence[Piece]:
-    first = clause[0]
-    if not first.slot:
-        first = Piece(first.text[0].upper() + first.text[1:])
     end = rng.choices((".", "", "!"), (6, 4, 1))[0]
-    return [first, *clause[1:], *([Piece(end)] if end else [])]
+    return [*capitalised(clause), *([Piece(end)] if end else [])]
 
 
 def _nouns(rng: Random, words: Words) -> dict[str, str]:

@@ -9,24 +9,13 @@ from collections.abc import Mapping
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
-from main_api.bundled_model.corpus.facts import fact
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.searching import (
-    Search,
-    Sought,
-    around,
-    bare,
-    begun,
-    capitalised,
-    copied,
-    found,
-    placed,
-    shown,
-    small,
-    typed,
-)
-from main_api.bundled_model.corpus.topics import fillers, topic
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import fact
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.wording import capital, capitalised, small
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.searches.finding import Search, found
+from main_api.bundled_model.corpus.searches.placing import Sought, around, bare, begun, copied, placed, shown, typed
+from main_api.bundled_model.corpus.searches.topics import fillers, topic
 
 _FORMS = {"topic": 40, "direct": 36, "indirect": 14, "keywords": 10}
 _FACT = 0.35
@@ -104,7 +93,7 @@ def _sought(rng: Random, words: Words, slots: Mapping[str, str]) -> Sought:
     pieces = phrases("web_questions").pieces(rng, form, **slots)
     question, _, answer = "".join(piece.text for piece in pieces).partition(" => ")
     subjects = [piece.text for piece in pieces if piece.slot and piece.text in question and piece.text != slots["when"]]
-    answer = answer[:1].upper() + answer[1:]
+    answer = capital(answer)
     return Sought(form, typed(rng, question), max(subjects, key=len, default=question), answer=answer, topic=question)
 
 

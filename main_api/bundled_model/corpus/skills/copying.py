@@ -3,7 +3,7 @@
 from random import Random
 
 from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, user
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.words import Words
 
 _VERBS = ("Repeat", "Say", "Copy", "Write", "Echo")
 

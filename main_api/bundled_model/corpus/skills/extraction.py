@@ -7,9 +7,11 @@ from random import Random
 
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, system, user
-from main_api.bundled_model.corpus.facts import Fact, about, answers_same, fact, filler, related, same_attribute
-from main_api.bundled_model.corpus.sources import heading, numbered, question
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import Fact, fact
+from main_api.bundled_model.corpus.facts.related import about, answers_same, filler, related, same_attribute
+from main_api.bundled_model.corpus.facts.sources import heading, numbered, question
+from main_api.bundled_model.corpus.language.wording import capital, small
+from main_api.bundled_model.corpus.language.words import Words
 
 NOTHING = "The sources do not say that."
 _UNANSWERABLE = 0.15
@@ -91,7 +93,7 @@ def _with_pronouns(rng: Random, passage: list[_Sentence]) -> list[_Sentence]:
     found = passage[:1]
     pronoun = ""
     for before, sentence in pairwise(passage):
-        start = sentence.subject[:1].upper() + sentence.subject[1:]
+        start = capital(sentence.subject)
         same = (
             sentence.facts
             and before.subject == sentence.subject
@@ -106,7 +108,7 @@ def _with_pronouns(rng: Random, passage: list[_Sentence]) -> list[_Sentence]:
         if rng.random() < _JOINED:
             link = rng.choice((", and", ";", ", while", " and", " –"))
             last = found.pop()
-            found.append(_Sentence(f"{last.text[:-1]}{link} {text[0].lower()}{text[1:]}", last.facts + sentence.facts))
+            found.append(_Sentence(f"{last.text[:-1]}{link} {small(text)}", last.facts + sentence.facts))
         else:
             found.append(_Sentence(text, sentence.facts))
     return found

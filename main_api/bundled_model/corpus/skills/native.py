@@ -16,38 +16,30 @@ from main_api.bundled_model.corpus.conversation import (
     system,
     user,
 )
-from main_api.bundled_model.corpus.skills.acting import NO_TOOL, Event, events, together
-from main_api.bundled_model.corpus.skills.offer import Offer
-from main_api.bundled_model.corpus.skills.parts import joined, some_ask
-from main_api.bundled_model.corpus.skills.react import one_ask, worded
+from main_api.bundled_model.corpus.language.wording import capital
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills.talk import out_of_scope, small_talk
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.tool_use.acting import NO_TOOL, Event, events, together
+from main_api.bundled_model.corpus.tool_use.offer import Offer
+from main_api.bundled_model.corpus.tool_use.parts import joined
+from main_api.bundled_model.corpus.tool_use.requests import planned, worded
 
 _SAME_AGAIN = (" and for ", " and also for ", ", and the same for ", " as well as for ", " and then for ")
 
 
 def conversation(rng: Random, words: Words) -> Conversation:
-    """Return a conversation of one or two requests with the tools of the body."""
-    planned = [_planned(rng, words) for _ in range(rng.choices((1, 2, 3), (50, 35, 15))[0])]
-    needed = [ask for asks in planned for ask in asks]
+    """Return a conversation of one to three requests with the tools of the body."""
+    requests = [planned(rng, words) for _ in range(rng.choices((1, 2, 3), (50, 35, 15))[0])]
+    needed = [ask for asks in requests for ask in asks]
     without = rng.choice(needed).kind if needed and rng.random() < 0.06 else None
     offer = Offer(rng, words, needed=needed, without=without)
     messages: list[Message] = [system(instructions.plain(rng, "chat"))] if rng.random() < 0.5 else []
-    for number, asks in enumerate(planned):
+    for number, asks in enumerate(requests):
         turn = _turn(rng, words, offer, asks)
-        if number < len(planned) - 1 and rng.random() < 0.4:
+        if number < len(requests) - 1 and rng.random() < 0.4:
             turn = [turn[0], said(turn[-1].content)]
         messages += turn
     return Conversation("native", messages, offer.tools)
-
-
-def _planned(rng: Random, words: Words) -> list[Ask]:
-    roll = rng.random()
-    if roll < 0.12:
-        return []
-    if roll < 0.27:
-        return [some_ask(rng, words) for _ in range(2 if rng.random() < 0.85 else 3)]
-    return [one_ask(rng, words)]
 
 
 def _turn(rng: Random, words: Words, offer: Offer, asks: Sequence[Ask]) -> list[Message]:
@@ -96,7 +88,7 @@ def _same_again(rng: Random, words: Words, offer: Offer, ask: Ask) -> list[Messa
     calls = [Call(choice.tool.name, {choice.tool.arguments[0]: value}) for value in (ask.values[0], other)]
     results = [offer.result(rng, words, ask, choice) for _ in calls]
     return [
-        user(text[:1].upper() + text[1:] + rng.choice((".", "", "", "!"))),
+        user(capital(text) + rng.choice((".", "", "", "!"))),
         calling(*calls),
         *(observed(result.observation) for result in results),
         answer(together([result.answer for result in results])),

@@ -3,11 +3,11 @@
 from random import Random
 
 from main_api.bundled_model.corpus import instructions
-from main_api.bundled_model.corpus.ask import Ask
 from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, as_json, system, user
-from main_api.bundled_model.corpus.skills.offer import Offer
-from main_api.bundled_model.corpus.skills.parts import Part, Parts, kind_module, parts
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.kinds import KINDS
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.tool_use.offer import Offer
+from main_api.bundled_model.corpus.tool_use.parts import Parts, parts
 
 
 def conversation(rng: Random, words: Words) -> Conversation:
@@ -16,7 +16,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
         parts(rng, words, rng.choices((1, 2, 3, 4, 5), (6, 34, 36, 14, 10))[0])
         for _ in range(rng.choices((1, 2), (6, 4))[0])
     ]
-    needed = [part.ask or _stand_in(rng, words, part) for request in wanted for part in request.parts]
+    needed = [part.ask or KINDS[part.kind].ask(rng, words) for request in wanted for part in request.parts]
     offer = Offer(rng, words, needed=needed)
     messages: list[Message] = [system(instructions.plan(rng, offer.tools))]
     for request in wanted:
@@ -29,7 +29,3 @@ def _steps(request: Parts, offer: Offer) -> list[dict[str, object]]:
         {"tool": offer.tool_for(part.kind, part.ask).name, "input": part.text, "needs": list(part.needs)}
         for part in request.parts
     ]
-
-
-def _stand_in(rng: Random, words: Words, part: Part) -> Ask:
-    return kind_module(part.kind).ask(rng, words)

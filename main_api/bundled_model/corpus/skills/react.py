@@ -8,28 +8,27 @@ from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.ask import Ask
 from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, as_json, said, system, user
 from main_api.bundled_model.corpus.kinds import calculation
-from main_api.bundled_model.corpus.phrases import Piece
-from main_api.bundled_model.corpus.skills.acting import NO_TOOL, events, together
-from main_api.bundled_model.corpus.skills.offer import STANDING, Offer
-from main_api.bundled_model.corpus.skills.parts import joined, kind_module, some_ask
+from main_api.bundled_model.corpus.language.phrases import Piece
+from main_api.bundled_model.corpus.language.wording import message
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills.talk import out_of_scope, small_talk
-from main_api.bundled_model.corpus.wording import framed, message
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.tool_use.acting import NO_TOOL, events, together
+from main_api.bundled_model.corpus.tool_use.offer import Offer
+from main_api.bundled_model.corpus.tool_use.parts import joined
+from main_api.bundled_model.corpus.tool_use.requests import planned, worded
 
 _READY = "I can answer now."
-_KINDS = (*STANDING, "special")
-_KIND_WEIGHTS = (18, 22, 19, 19, 9, 24)
 
 
 def conversation(rng: Random, words: Words) -> Conversation:
     """Return a conversation of one to three requests, some followed up on."""
     turns = rng.choices((1, 2, 3), (50, 32, 18))[0]
-    planned = [_planned(rng, words) for _ in range(turns)]
-    needed = [ask for asks in planned for ask in asks]
+    requests = [planned(rng, words) for _ in range(turns)]
+    needed = [ask for asks in requests for ask in asks]
     without = rng.choice(needed).kind if needed and rng.random() < 0.06 else None
     offer = Offer(rng, words, needed=needed, without=without)
     messages: list[Message] = [system(instructions.steps(rng, offer.tools))]
-    for number, asks in enumerate(planned):
+    for number, asks in enumerate(requests):
         plainly = number < turns - 1 and rng.random() < 0.4
         last = ""
         for turn in _run(rng, words, offer, asks):
@@ -43,27 +42,6 @@ def conversation(rng: Random, words: Words) -> Conversation:
         if _is_number(asks) and rng.random() < 0.4:
             messages += _follow_up(rng, words, offer, asks[0], messages)
     return Conversation("react", messages)
-
-
-def worded(rng: Random, ask: Ask) -> str:
-    """Return `ask` as a message: its own wording, or its clause in a frame."""
-    return message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
-
-
-def one_ask(rng: Random, words: Words) -> Ask:
-    """Return a request of one kind, the kinds by how often they are asked for."""
-    kind = rng.choices(_KINDS, _KIND_WEIGHTS)[0]
-    return kind_module(kind).ask(rng, words)
-
-
-def _planned(rng: Random, words: Words) -> list[Ask]:
-    """Return what one request asks for: nothing for a tool, one thing, or two."""
-    roll = rng.random()
-    if roll < 0.12:
-        return []
-    if roll < 0.27:
-        return [some_ask(rng, words) for _ in range(2 if rng.random() < 0.85 else 3)]
-    return [one_ask(rng, words)]
 
 
 def _run(rng: Random, words: Words, offer: Offer, asks: Sequence[Ask]) -> Iterator[Message]:

@@ -5,9 +5,9 @@ from random import Random
 
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.skills.topics import topic
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.topics import topic
+from main_api.bundled_model.corpus.language.words import Words
 
 QUESTIONS = (
     "What is meant by {}?",

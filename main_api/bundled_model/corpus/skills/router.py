@@ -3,12 +3,15 @@
 from random import Random
 
 from main_api.bundled_model.corpus import instructions
+from main_api.bundled_model.corpus.ask import KindName
 from main_api.bundled_model.corpus.conversation import Conversation, answer, as_json, system, user
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.skills.parts import joined, kind_module, parts, some_ask
+from main_api.bundled_model.corpus.kinds import KINDS
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.wording import capital
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills.talk import out_of_scope, small_talk
-from main_api.bundled_model.corpus.wording import framed, message
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.tool_use.parts import joined, parts
+from main_api.bundled_model.corpus.tool_use.requests import some_ask, worded
 
 _REASONS = {
     "chat": "No tool is needed.",
@@ -16,7 +19,7 @@ _REASONS = {
     "plan_execute": "There are several parts.",
 }
 _WEIGHTS = (30, 42, 28)
-_KINDS = ("web", "documents", "calculation", "code", "slides", "special")
+_KINDS: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides", "special")
 _KIND_WEIGHTS = (24, 20, 18, 18, 9, 14)
 _BESIDE = 0.12
 _OF_TWO = 0.65
@@ -42,8 +45,8 @@ def _talk(rng: Random, words: Words) -> str:
 
 def _one(rng: Random, words: Words) -> str:
     """Return one request, sometimes beside a sentence that asks for nothing."""
-    ask = kind_module(rng.choices(_KINDS, _KIND_WEIGHTS)[0]).ask(rng, words)
-    text = message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
+    ask = KINDS[rng.choices(_KINDS, _KIND_WEIGHTS)[0]].ask(rng, words)
+    text = worded(rng, ask)
     return _beside(rng, words, text) if rng.random() < _BESIDE else text
 
 
@@ -59,7 +62,7 @@ def _beside(rng: Random, words: Words, text: str) -> str:
     roll = rng.random()
     if roll < 0.6:
         before = phrases("router").say(rng, "before") if roll < 0.42 else _ended(small_talk(rng, words)[0])
-        return f"{before} {text[:1].upper()}{text[1:]}"
+        return f"{before} {capital(text)}"
     return f"{_ended(text)} {phrases('router').say(rng, 'after')}"
 
 

@@ -4,9 +4,9 @@ from random import Random
 
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.conversation import Conversation, answer, as_json, system, user
+from main_api.bundled_model.corpus.language.topics import topic
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills.research import so_far
-from main_api.bundled_model.corpus.skills.topics import topic
-from main_api.bundled_model.corpus.words import Words
 
 SLIDES = {
     "Overview": ("What is meant by {}", "Why it matters", "What this talk covers"),

@@ -4,10 +4,11 @@ from random import Random
 
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
-from main_api.bundled_model.corpus.facts import Fact, about, distractor, fact, filler
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.sources import heading, numbered
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import Fact, fact
+from main_api.bundled_model.corpus.facts.related import about, distractor, filler
+from main_api.bundled_model.corpus.facts.sources import heading, numbered
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.words import Words
 
 _NUMBERED = 0.85
 _ON_ONE_THING = 0.4

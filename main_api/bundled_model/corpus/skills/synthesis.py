@@ -6,10 +6,13 @@ from random import Random
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.ask import Ask, KindName, Result, Tool
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
-from main_api.bundled_model.corpus.facts import fact, related
-from main_api.bundled_model.corpus.results import error, failed
-from main_api.bundled_model.corpus.skills.parts import joined, kind_module, parts, some_ask
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import fact
+from main_api.bundled_model.corpus.facts.related import related
+from main_api.bundled_model.corpus.kinds import KINDS
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.tool_use.failures import error, failed
+from main_api.bundled_model.corpus.tool_use.parts import joined, parts
+from main_api.bundled_model.corpus.tool_use.requests import some_ask
 
 _ERRORS = 0.18
 _BUILDING_ON = 0.5
@@ -54,7 +57,7 @@ def _tool(rng: Random, step: _Step, tools: dict[str, Tool]) -> Tool:
     if step.ask is not None and step.ask.tool is not None:
         return step.ask.tool
     if step.kind not in tools:
-        tools[step.kind] = kind_module(step.kind).tool(rng)
+        tools[step.kind] = KINDS[step.kind].tool(rng)
     return tools[step.kind]
 
 
@@ -64,7 +67,7 @@ def _result(rng: Random, words: Words, step: _Step, tool: Tool) -> Result:
         return Result(observation, failed(tool.name, observation))
     if step.ask is None and step.kind in ("web", "documents"):
         return _only_source(rng, words)
-    module = kind_module(step.kind)
+    module = KINDS[step.kind]
     return module.result(rng, words, step.ask or module.ask(rng, words), tool)
 
 

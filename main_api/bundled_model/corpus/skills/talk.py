@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from main_api.bundled_model.corpus.ask import KindName
 from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, system, user
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.skills.parts import kind_module
-from main_api.bundled_model.corpus.skills.topics import filled, topic, value
-from main_api.bundled_model.corpus.wording import framed, message
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.kinds import KINDS
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.topics import filled, topic, value
+from main_api.bundled_model.corpus.language.wording import capital, capitalised, framed, message
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.tool_use.requests import worded
 
 DECLINE = "I am a small built-in model and cannot answer that by myself. Connect a bigger model, or let me use a tool."
 _SORRY = "I am sorry that I was no help."
@@ -67,7 +69,7 @@ _DECLINED = {
     "gossip": 2,
     "language": 1.5,
 }
-_FOR_TOOLS = ("web", "web", "web", "documents", "calculation", "code", "slides", "special")
+_FOR_TOOLS: tuple[KindName, ...] = ("web", "web", "web", "documents", "calculation", "code", "slides", "special")
 _ORDER = re.compile(
     "(write|compose|create|draft|make|invent|pen|tell|read|give|show|rewrite|rephrase|reword|paraphrase|shorten|improve|"
     "correct|proofread|polish|fix|edit|translate|say|sing|recite|imitate|pretend|imagine|act|behave|be|become|predict|"
@@ -140,8 +142,8 @@ def _turn(rng: Random, words: Words, memory: _Memory) -> tuple[str, str]:
     if roll < 0.555:
         return _kept_asked(rng, words, memory)
     if roll < 0.63:
-        ask = kind_module(rng.choice(_FOR_TOOLS)).ask(rng, words)
-        return message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request), DECLINE
+        ask = KINDS[rng.choice(_FOR_TOOLS)].ask(rng, words)
+        return worded(rng, ask), DECLINE
     return _declined(rng, words, rng.choices(tuple(_DECLINED), tuple(_DECLINED.values()))[0]), DECLINE
 
 
@@ -151,9 +153,9 @@ def _declined(rng: Random, words: Words, section: str) -> str:
         return message(rng, framed(rng, [Piece(_POLITE_END.sub("", text))]))
     roll = rng.random()
     if roll < 0.06:
-        text = f"{phrases('router').say(rng, 'before')} {_capital(text)}"
+        text = f"{phrases('router').say(rng, 'before')} {capital(text)}"
     elif roll < 0.12:
-        opening = _capital(filled(rng, words, "talk", rng.choice(("greeting", "thanks", "ok", "sorry"))).rstrip(".!?"))
+        opening = capital(filled(rng, words, "talk", rng.choice(("greeting", "thanks", "ok", "sorry"))).rstrip(".!?"))
         text = f"{opening}{rng.choice(('. ', '! ', ', ', ', but '))}{text}"
     return _typed(rng, text)
 
@@ -178,9 +180,7 @@ def _repeated(rng: Random, words: Words) -> tuple[str, str]:
         case 1:
             text = topic(rng, words)
         case 2:
-            text = _capital(
-                f"{topic(rng, words)} {words.common(rng)} {words.phrase(rng, longest=4)}{rng.choice('.!?')}"
-            )
+            text = capital(f"{topic(rng, words)} {words.common(rng)} {words.phrase(rng, longest=4)}{rng.choice('.!?')}")
         case _:
             text = words.phrase(rng, longest=7)
     return message(rng, _sentence(rng, phrases("talk").pieces(rng, "repeat", text=text))), text
@@ -208,10 +208,4 @@ def _typed(rng: Random, text: str) -> str:
 
 def _sentence(rng: Random, pieces: list[Piece]) -> list[Piece]:
     """Begin with a capital letter, mostly."""
-    if rng.random() < 0.7 and not pieces[0].slot:
-        pieces[0] = Piece(_capital(pieces[0].text))
-    return pieces
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return capitalised(pieces) if rng.random() < 0.7 else pieces

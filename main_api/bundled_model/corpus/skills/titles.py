@@ -6,13 +6,16 @@ from random import Random
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.ask import Ask, KindName
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
-from main_api.bundled_model.corpus.phrases import Piece
-from main_api.bundled_model.corpus.results import error, failed
-from main_api.bundled_model.corpus.skills.parts import joined, kind_module, some_ask
+from main_api.bundled_model.corpus.kinds import KINDS
+from main_api.bundled_model.corpus.language.phrases import Piece
+from main_api.bundled_model.corpus.language.topics import filled, filled_pieces, topic
+from main_api.bundled_model.corpus.language.wording import capital, capitalised, framed, message
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills.talk import ANSWERS, DECLINE
-from main_api.bundled_model.corpus.skills.topics import filled, filled_pieces, topic
-from main_api.bundled_model.corpus.wording import framed, message
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.tool_use.acting import NO_TOOL
+from main_api.bundled_model.corpus.tool_use.failures import error, failed
+from main_api.bundled_model.corpus.tool_use.parts import joined
+from main_api.bundled_model.corpus.tool_use.requests import some_ask, worded
 
 _LONGEST = 6
 _KINDS: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides", "special")
@@ -47,24 +50,24 @@ def conversation(rng: Random, words: Words) -> Conversation:
 def shortened(subject: str) -> str:
     """Return the first words of `subject` as a heading."""
     text = " ".join(subject.replace('"', "").split()[:_LONGEST]).rstrip(",;:.?!")
-    return text if "://" in text else text[:1].upper() + text[1:]
+    return text if "://" in text else capital(text)
 
 
 def _asked(rng: Random, words: Words) -> tuple[str, str, str]:
     """Return a request to a tool, its answer and the title."""
     kind = rng.choices(_KINDS, _WEIGHTS)[0]
-    module = kind_module(kind)
+    module = KINDS[kind]
     if kind == "code":
         ask = some_ask(rng, words, kinds=("code",))
         clause = message(rng, ask.clause)
         request, title = _order(rng, clause), shortened(clause)
     else:
         ask = module.ask(rng, words)
-        request = message(rng, framed(rng, ask.clause) if ask.clause and rng.random() < 0.5 else ask.request)
+        request = worded(rng, ask)
         title = _title(ask, request)
     roll = rng.random()
     if roll < 0.08:
-        reply = "I have no tool for that."
+        reply = NO_TOOL
     elif roll < 0.16:
         reply = DECLINE
     else:
@@ -76,17 +79,14 @@ def _asked(rng: Random, words: Words) -> tuple[str, str, str]:
 def _order(rng: Random, clause: str) -> str:
     """Return a message around `clause` as it was typed. What a program does has no shorter name than its own words."""
     request = message(rng, framed(rng, [Piece(clause, slot=True)]))
-    return request[:1].upper() + request[1:] if rng.random() < 0.7 else request
+    return capital(request) if rng.random() < 0.7 else request
 
 
 def _several(rng: Random, words: Words) -> tuple[str, str, str]:
     """Return a request of two or three parts, its answer, and the title of the first part."""
     asks = [some_ask(rng, words, kinds=_NAMED), *(some_ask(rng, words) for _ in range(rng.choice((1, 1, 2))))]
     request = joined(rng, asks)
-    replies = [
-        kind_module(ask.kind).result(rng, words, ask, ask.tool or kind_module(ask.kind).tool(rng)).answer
-        for ask in asks
-    ]
+    replies = [KINDS[ask.kind].result(rng, words, ask, ask.tool or KINDS[ask.kind].tool(rng)).answer for ask in asks]
     return request, " ".join(replies), _title(asks[0], request)
 
 
@@ -123,6 +123,4 @@ def _talked(rng: Random, words: Words) -> tuple[str, str, str]:
     pieces: list[Piece] = []
     while not any(piece.slot and piece.text == about for piece in pieces):
         pieces = filled_pieces(rng, words, "decline", rng.choice(_ABOUT_TOPICS), topic=about)
-    if not pieces[0].slot:
-        pieces[0] = Piece(pieces[0].text[:1].upper() + pieces[0].text[1:])
-    return message(rng, pieces), DECLINE, shortened(about)
+    return message(rng, capitalised(pieces)), DECLINE, shortened(about)

@@ -3,9 +3,9 @@ from random import Random
 
 import pytest
 
-from main_api.bundled_model.corpus.arithmetic import value_of
+from main_api.bundled_model.corpus.calculations.arithmetic import value_of
 from main_api.bundled_model.corpus.kinds import calculation
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.words import Words
 
 pytest.importorskip("wordfreq")
 

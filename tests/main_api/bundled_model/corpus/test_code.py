@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from main_api.bundled_model.corpus.kinds import code
-from main_api.bundled_model.corpus.words import Words
-from main_api.bundled_model.corpus.written import in_words
+from main_api.bundled_model.corpus.language.numbers import in_words
+from main_api.bundled_model.corpus.language.words import Words
 
 pytest.importorskip("wordfreq")
 

@@ -6,10 +6,12 @@ import pytest
 
 pytest.importorskip("wordfreq")
 
-from main_api.bundled_model.corpus import facts, results
-from main_api.bundled_model.corpus.fact_templates import templates
+from main_api.bundled_model.corpus.facts.fact import fact, from_template
+from main_api.bundled_model.corpus.facts.related import answers_same, distractor, related
+from main_api.bundled_model.corpus.facts.templates import templates
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills import extraction, summary, synthesis
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.tool_use import failures
 
 _WORDS = Words()
 
@@ -17,31 +19,31 @@ _WORDS = Words()
 def test_every_template_makes_a_fact_that_its_question_can_be_told_by() -> None:
     rng = Random(1)
     for template in templates():
-        fact = facts.said(rng, _WORDS, template)
-        assert fact.sentence.endswith("."), fact
-        assert not any(mark in fact.sentence + fact.question + fact.noun for mark in "{}|")
-        assert not fact.question.endswith("?")
-        assert fact.question[0].isupper()
+        told = from_template(rng, _WORDS, template)
+        assert told.sentence.endswith("."), told
+        assert not any(mark in told.sentence + told.question + told.noun for mark in "{}|")
+        assert not told.question.endswith("?")
+        assert told.question[0].isupper()
 
 
 def test_a_topic_or_a_side_can_be_chosen() -> None:
-    assert facts.fact(Random(2), _WORDS, "world").field == "world"
-    assert facts.fact(Random(2), _WORDS, "leave").topic == "leave"
+    assert fact(Random(2), _WORDS, "world").field == "world"
+    assert fact(Random(2), _WORDS, "leave").topic == "leave"
 
 
 def test_the_same_seed_tells_the_same() -> None:
     for seed in range(50):
-        first, second = (facts.fact(Random(seed), _WORDS) for _ in range(2))
+        first, second = (fact(Random(seed), _WORDS) for _ in range(2))
         assert first == second
-        assert facts.distractor(Random(seed), _WORDS, first) == facts.distractor(Random(seed), _WORDS, first)
+        assert distractor(Random(seed), _WORDS, first) == distractor(Random(seed), _WORDS, first)
 
 
 def test_what_is_related_never_answers_the_question() -> None:
     rng = Random(3)
     for _ in range(500):
-        fact = facts.fact(rng, _WORDS)
-        other = facts.related(rng, _WORDS, fact)
-        assert other is None or not facts.answers_same(fact, other)
+        told = fact(rng, _WORDS)
+        other = related(rng, _WORDS, told)
+        assert other is None or not answers_same(told, other)
 
 
 def test_an_extracted_answer_stands_in_the_passage_of_its_number() -> None:
@@ -68,10 +70,10 @@ def test_a_summary_holds_one_sentence_of_every_source() -> None:
 
 def test_an_error_is_one_line_with_a_reason() -> None:
     for seed in range(200):
-        text = results.error(Random(seed))
+        text = failures.error(Random(seed))
         assert text.startswith("Error: ")
         assert "\n" not in text
-        assert results.failed("rag", text) == f"The tool rag failed: {text[7:]}"
+        assert failures.failed("rag", text) == f"The tool rag failed: {text[7:]}"
 
 
 def test_a_synthesis_has_one_sentence_for_every_result() -> None:

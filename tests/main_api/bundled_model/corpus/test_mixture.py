@@ -29,7 +29,9 @@ def test_it_can_begin_anywhere():
 
 
 def test_every_skill_occurs():
-    assert set(Counter(one.skill for one in some(1500))) == {one.skill for name in MIXTURE for one in some(1, only=name)}
+    assert set(Counter(one.skill for one in some(1500))) == {
+        one.skill for name in MIXTURE for one in some(1, only=name)
+    }
 
 
 @pytest.mark.parametrize("skill", list(MIXTURE))
@@ -70,6 +72,6 @@ def test_a_part_of_a_plan_is_copied_from_the_request():
 
 
 def test_held_out_words_are_others():
-    from main_api.bundled_model.corpus.words import Words
+    from main_api.bundled_model.corpus.language.words import Words
 
     assert not set(Words(held_out=True)._rare) & set(Words()._rare)

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from main_api.bundled_model.corpus.phrases import Piece, PhraseError, Phrases
+from main_api.bundled_model.corpus.language.phrases import PhraseError, Phrases, Piece
 
 BOOK = Phrases(
     "book.txt",
@@ -55,5 +55,5 @@ def test_a_malformed_file_says_where(text, complaint):
 
 
 def test_a_slot_that_is_not_given_is_named():
-    with pytest.raises(PhraseError, match="{b}"):
+    with pytest.raises(PhraseError, match=r"\{b\}"):
         BOOK.say(Random(1), "ask", a="1")

@@ -6,10 +6,10 @@ import pytest
 
 from main_api.bundled_model.corpus.ask import Kind
 from main_api.bundled_model.corpus.kinds import documents, slides, web
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.topics import fillers
-from main_api.bundled_model.corpus.wording import message
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.wording import message
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.searches.topics import fillers
 
 SEEDS = range(400)
 WORDS = Words()

@@ -8,9 +8,9 @@ import pytest
 
 from main_api.bundled_model.corpus.ask import Ask
 from main_api.bundled_model.corpus.kinds import special
-from main_api.bundled_model.corpus.phrases import Piece
-from main_api.bundled_model.corpus.special_book import specs, standing
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.phrases import Piece
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.special_tools.book import specs, standing
 
 pytest.importorskip("wordfreq", reason="the word list belongs to the training, not to the product")
 

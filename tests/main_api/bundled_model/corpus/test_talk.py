@@ -7,10 +7,10 @@ from random import Random
 import pytest
 
 from main_api.bundled_model.corpus.conversation import Conversation
-from main_api.bundled_model.corpus.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.wording import framed
+from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills import research, router, slides_outline, talk, titles
-from main_api.bundled_model.corpus.wording import framed
-from main_api.bundled_model.corpus.words import Words
 
 _SEEDS = range(250)
 

@@ -1,12 +1,13 @@
 """Things to talk about: noun phrases of `phrases/topics.txt`, names that exist and names that do not; and phrases whose
-slots are filled in with such things."""
+slots are filled in with such things. What is searched for has a choice of its own, `searches/topics.py`: more of it is
+real, and it can be told what the web knows from what documents know."""
 
 import re
 from collections.abc import Callable, Mapping
 from random import Random
 
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.words import Words
 
 _SLOT = re.compile("\0([a-z]+)[0-9]*\0")
 _NAMES = "topic name person place org work event thing product animal food word text language number year"

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from main_api.bundled_model.corpus.facts import Fact
-from main_api.bundled_model.corpus.phrases import Piece, phrases
-from main_api.bundled_model.corpus.wording import message
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.facts.fact import Fact
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.wording import capital, message, small
+from main_api.bundled_model.corpus.language.words import Words
 
 _TURNED = ("was", "is", "are", "were", "has", "can", "may", "must", "should", "will")
 _WHETHER = ("is", "are", "was", "were", "may", "do", "does", "can", "has")
@@ -26,15 +26,16 @@ def numbered(rng: Random, words: Words, passages: Sequence[str]) -> str:
 
 
 def heading(rng: Random) -> str:
+    """Return the line above numbered sources."""
     return phrases("sources").say(rng, "head")
 
 
 def question(rng: Random, fact: Fact) -> str:
     """Return a message that asks for `fact`: its question, or what is asked for, with slips of the hand."""
-    small = fact.question[0].lower() + fact.question[1:]
-    slots = {"Q": fact.question, "q": small, "noun": fact.noun, "indirect": indirect(small, fact.subject)}
+    inner = small(fact.question)
+    slots = {"Q": fact.question, "q": inner, "noun": fact.noun, "indirect": indirect(inner, fact.subject)}
     text = phrases("sources").say(rng, "question", **slots)
-    return message(rng, [Piece(text[0].upper() + text[1:] if rng.random() < 0.6 else text)])
+    return message(rng, [Piece(capital(text) if rng.random() < 0.6 else text)])
 
 
 def indirect(question: str, subject: str) -> str:

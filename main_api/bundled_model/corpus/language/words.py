@@ -55,7 +55,7 @@ class Words:
         return rng.choices((self.common, self.rare, self.invented), (2, 6, 2))[0](rng)
 
     def name(self, rng: Random) -> str:
-        """Return a name of one to three capitalised words, as of a person, a place, a firm or a product."""
+        """Return a name as of a person, a place, a firm or a product: mostly one to three capitalised words."""
         kind = rng.random()
         if kind < 0.08:
             return self.rare(rng).capitalize() + rng.choice(_CAMEL)

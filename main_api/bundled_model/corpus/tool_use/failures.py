@@ -2,18 +2,13 @@
 
 from random import Random
 
-from main_api.bundled_model.corpus.phrases import phrases
+from main_api.bundled_model.corpus.language.phrases import phrases
 
 
 def error(rng: Random) -> str:
     """Return a failed result: "Error: " and the reason, on one line."""
-    return f"Error: {reason(rng)}"
-
-
-def reason(rng: Random) -> str:
-    """Return why a tool failed."""
     numbers = {"n": str(rng.randint(2, 120)), "status": rng.choice(("500", "502", "503", "504", "520"))}
-    return phrases("errors").say(rng, "reason", **numbers)
+    return f"Error: {phrases('errors').say(rng, 'reason', **numbers)}"
 
 
 def failed(tool: str, observation: str) -> str:

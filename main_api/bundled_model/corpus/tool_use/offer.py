@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from main_api.bundled_model.corpus.ask import Ask, KindName, Result, Tool
-from main_api.bundled_model.corpus.kinds import special
-from main_api.bundled_model.corpus.skills.parts import kind_module
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.ask import STANDING, Ask, KindName, Result, Tool
+from main_api.bundled_model.corpus.kinds import KINDS, special
+from main_api.bundled_model.corpus.language.words import Words
 
-STANDING: tuple[KindName, ...] = ("calculation", "web", "documents", "code", "slides")
 _THOUGHTS: dict[KindName, str] = {
     "calculation": "This is a calculation",
     "web": "This is about the world",
@@ -45,14 +43,10 @@ class Offer:
         standing: list[KindName] = [
             kind for kind in STANDING if kind in kinds or rng.random() < (0.75 if rng.random() < 0.8 else 0.2)
         ]
-        self._by_kind: dict[KindName, Tool] = {
-            kind: kind_module(kind).tool(rng) for kind in standing if kind != without
-        }
+        self._by_kind: dict[KindName, Tool] = {kind: KINDS[kind].tool(rng) for kind in standing if kind != without}
         self._special = [ask.tool for ask in needed if ask.tool is not None and without != "special"]
         extra = rng.choices((0, 1, 2, 3, 5, 7), (55, 15, 12, 8, 6, 4))[0]
-        others: list[Tool] = []
-        for ask in needed[:1]:
-            others = list(special.distractors(rng, words, ask, extra))
+        others = special.distractors(rng, words, needed[0], extra) if needed else []
         offered = [*self._by_kind.values(), *self._special, *others]
         rng.shuffle(offered)
         names: set[str] = set()
@@ -81,9 +75,9 @@ class Offer:
     def result(self, rng: Random, words: Words, ask: Ask, choice: Choice) -> Result:
         """Return what the chosen tool might answer."""
         if ask.kind == "calculation" and choice.kind == "code":
-            number: Result = kind_module("calculation").result(rng, words, ask, choice.tool)
+            number = KINDS["calculation"].result(rng, words, ask, choice.tool)
             return Result(number.observation, f"The program printed: {number.observation}")
-        return kind_module(choice.kind).result(rng, words, ask, choice.tool)
+        return KINDS[choice.kind].result(rng, words, ask, choice.tool)
 
     def _has(self, ask: Ask) -> bool:
         return ask.tool in self._special and any(tool == ask.tool for tool in self.tools)

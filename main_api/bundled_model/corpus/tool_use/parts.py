@@ -1,22 +1,25 @@
 """Requests with several parts: how they are joined, and which part uses the result of an earlier one."""
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from types import ModuleType
 
 from main_api.bundled_model.corpus.ask import Ask, KindName
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.wording import message
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.kinds import KINDS
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.wording import capital, message, small
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.tool_use.requests import JOINED, some_ask
 
 _SECTIONS = {2: "two", 3: "three", 4: "four", 5: "five"}
 _SLOTS = "abcde"
 _DEPENDENT: tuple[KindName, ...] = ("slides", "calculation", "code", "web", "documents")
-_STANDING: tuple[KindName, ...] = ("web", "documents", "calculation", "code", "slides")
 _NUMBERS = ("3", "5", "8", "10", "12", "4", "6", "7", "15", "20")
 _SENTENCES = 0.15
+_SPECIAL = 0.4
+"""How often special tools may be needed too."""
+_BUILDING_ON = 0.45
+"""How often a later part uses what an earlier one found."""
 _LINKS = (
     "",
     "",
@@ -51,33 +54,19 @@ class Parts:
     parts: Sequence[Part]
 
 
-def kind_module(name: KindName) -> ModuleType:
-    """Return the module of `kinds/` that makes requests of this kind."""
-    return importlib.import_module(f"main_api.bundled_model.corpus.kinds.{name}")
-
-
-def some_ask(rng: Random, words: Words, *, kinds: Sequence[KindName] = (*_STANDING, "special")) -> Ask:
-    """Return a request of a random kind that can be said as a clause."""
-    module = kind_module(rng.choice(kinds))
-    while True:
-        ask: Ask = module.ask(rng, words)
-        if ask.clause:
-            return ask
-
-
 def joined(rng: Random, asks: Sequence[Ask]) -> str:
     """Return one message that asks for all of `asks`, in order. Each must have a clause."""
     return _together(rng, [message(rng, ask.clause) for ask in asks])
 
 
-def parts(rng: Random, words: Words, count: int, *, special: bool = True, dependent: float = 0.45) -> Parts:
-    """Return a request of `count` parts; with the probability `dependent` a later part builds on earlier ones."""
-    kinds: Sequence[KindName] = (*_STANDING, "special") if special and rng.random() < 0.4 else _STANDING
+def parts(rng: Random, words: Words, count: int) -> Parts:
+    """Return a request of `count` parts; a later part may build on earlier ones."""
+    kinds: Sequence[KindName] = (*JOINED, "special") if rng.random() < _SPECIAL else JOINED
     if rng.random() < _SENTENCES:
-        return _sentences(rng, [kind_module(rng.choice(kinds)).ask(rng, words) for _ in range(count)])
+        return _sentences(rng, [KINDS[rng.choice(kinds)].ask(rng, words) for _ in range(count)])
     found: list[Part] = []
     for number in range(1, count + 1):
-        if number > 1 and rng.random() < dependent:
+        if number > 1 and rng.random() < _BUILDING_ON:
             kind = rng.choices(_DEPENDENT, (5, 3, 2, 2, 2))[0]
             text = phrases("parts").say(rng, f"dependent {kind}", n=rng.choice(_NUMBERS))
             both = number > 2 and any(word in text for word in ("both", "two", "results", "findings", "everything"))
@@ -96,7 +85,7 @@ def _sentences(rng: Random, asks: Sequence[Ask]) -> Parts:
         text = message(rng, ask.request)
         link = rng.choice(_LINKS) if number else ""
         if link and not link.endswith(": "):
-            text = text[:1].lower() + text[1:]
+            text = small(text)
         texts.append(link + (text if text.endswith((".", "?", "!")) else f"{text}{rng.choice('..;')}"))
         found.append(Part(text.rstrip(".?!"), ask.kind, (), ask))
     return Parts(" ".join(texts), found)
@@ -108,8 +97,8 @@ def _together(rng: Random, clauses: Sequence[str]) -> str:
     slots: dict[str, str] = {}
     for slot, clause in zip(_SLOTS, clauses, strict=False):
         slots[slot] = clause
-        slots[slot.upper()] = clause[:1].upper() + clause[1:]
+        slots[slot.upper()] = capital(clause)
     book = phrases("parts")
     text = book.say(rng, _SECTIONS[len(clauses)], **slots)
-    text = text[:1].upper() + text[1:] if rng.random() < 0.75 else text
+    text = capital(text) if rng.random() < 0.75 else text
     return text if rng.random() < 0.35 else text.rstrip(".") + book.say(rng, "end")

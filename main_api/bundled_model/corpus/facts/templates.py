@@ -2,22 +2,21 @@
 
 A file is a topic. In it `[{name} (Bridge|Tunnel)]` begins the things that share a subject, whose name is that phrase;
 `= opening year` begins a fact about it. Below it stand its sentences (`{x} was opened in {year}.`), its questions
-(`? when was {x} opened`) and its nouns (`~ the opening year of {x}`), all of them phrases as in `phrases.py`. `{x}` is
-the subject, the other slots are named after their values (`values.py`). Every question and noun of a fact must hold
-the same slots: they tell it from the other facts. A subject without slots is one that everybody knows ("the office");
-where a question does not hold `{x}`, it asks for the subject itself ("which bridge crosses the {name2}").
+(`? when was {x} opened`) and its nouns (`~ the opening year of {x}`), all of them phrases as in `language/phrases.py`.
+`{x}` is the subject, the other slots are named after their values (`values.py`). Every question and noun of a fact must
+hold the same slots: they tell it from the other facts. A subject without slots is one that everybody knows ("the
+office"); where a question does not hold `{x}`, it asks for the subject itself ("which bridge crosses the {name2}").
 """
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
-from main_api.bundled_model.corpus.phrases import PhraseError, Phrases
+from main_api.bundled_model.corpus.language.phrases import FOLDER, PhraseError, Phrases
 
-_FOLDER = Path(__file__).with_name("phrases") / "facts"
+_FOLDER = FOLDER / "facts"
 _DRAWS = 40
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -54,6 +53,30 @@ def templates() -> Sequence[Template]:
         for path in sorted((_FOLDER / side).glob("*.txt"))
         for template in read(side, path.stem, path.read_text(encoding="utf-8"))
     ]
+
+
+@functools.cache
+def templates_of(field: str) -> Sequence[Template]:
+    """Return the templates of a side or a topic. Raises `ValueError` if it has none."""
+    found = [template for template in templates() if field in (template.side, template.topic)]
+    if not found:
+        raise ValueError(f"There are no facts of {field!r}.")
+    return found
+
+
+@functools.cache
+def by_key() -> Mapping[str, Template]:
+    """Return the templates by their keys."""
+    return {template.key: template for template in templates()}
+
+
+@functools.cache
+def by_group() -> Mapping[str, Sequence[Template]]:
+    """Return the templates of the facts about each subject."""
+    groups: dict[str, list[Template]] = {}
+    for template in templates():
+        groups.setdefault(template.group, []).append(template)
+    return groups
 
 
 @dataclass(slots=True)

@@ -3,15 +3,14 @@
 import calendar
 from random import Random
 
-from main_api.bundled_model.corpus.words import Words
-
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+from main_api.bundled_model.corpus.language.numbers import UNITS, ordinal_ending
+from main_api.bundled_model.corpus.language.words import Words
 
 
 def date(rng: Random, _: Words) -> str:
     """Return a date that can stand after "on"."""
     day, month, year = rng.randint(1, 28), rng.randint(1, 12), rng.randint(1960, 2031)
-    name = calendar.month_name[month]
+    name, ordinal = calendar.month_name[month], f"{day}{ordinal_ending(str(day))}"
     return rng.choice(
         (
             f"{year}-{month:02}-{day:02}",
@@ -22,8 +21,8 @@ def date(rng: Random, _: Words) -> str:
             f"{day:02}/{month:02}/{year}",
             f"{day}.{month}.{year}",
             f"{day} {name[:3]}",
-            f"{name} {_ordinal(day)}",
-            f"the {_ordinal(day)} of {name}",
+            f"{name} {ordinal}",
+            f"the {ordinal} of {name}",
             weekday(rng),
         )
     )
@@ -54,7 +53,7 @@ def time(rng: Random, _: Words) -> str:
     hour, minute = rng.randint(1, 12), rng.choice((0, 15, 30, 45, rng.randint(1, 59)))
     half = rng.choice(("am", "pm", "a.m", "p.m") if rng.random() < 0.1 else ("am", "pm"))
     if rng.random() < 0.2:
-        word = NUMBERS[hour]
+        word = UNITS[hour]
         odd = (
             f"{word} o'clock",
             f"quarter to {word}",
@@ -75,14 +74,9 @@ def duration(rng: Random, _: Words) -> str:
         return rng.choice(
             ("1 hour", "an hour", "half an hour", "a minute", "an hour and a half", "a quarter of an hour")
         )
-    return f"{NUMBERS[rng.randint(2, 12)] if rng.random() < 0.12 else rng.randint(2, 90)} {unit}"
+    return f"{UNITS[rng.randint(2, 12)] if rng.random() < 0.12 else rng.randint(2, 90)} {unit}"
 
 
 def weekday(rng: Random) -> str:
     """Return the name of a day of the week."""
     return calendar.day_name[rng.randrange(7)]
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 < number < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

@@ -6,7 +6,7 @@ What was filled into a slot is never altered, because it is copied into argument
 from collections.abc import Sequence
 from random import Random
 
-from main_api.bundled_model.corpus.phrases import Piece, phrases
+from main_api.bundled_model.corpus.language.phrases import Piece, phrases
 
 _TYPOS = 0.07
 _LOWER = 0.22
@@ -20,7 +20,7 @@ def framed(rng: Random, clause: Sequence[Piece]) -> list[Piece]:
     pieces = phrases("frames").pieces(rng, "clause", clause="\0")
     around = "".join(piece.text for piece in pieces)
     before, _, after = around.partition("\0")
-    return _sentence([Piece(before), *clause, Piece(after)])
+    return capitalised([piece for piece in (Piece(before), *clause, Piece(after)) if piece.text])
 
 
 def message(rng: Random, pieces: Sequence[Piece]) -> str:
@@ -40,13 +40,20 @@ def message(rng: Random, pieces: Sequence[Piece]) -> str:
     return "".join(texts).strip()
 
 
-def _sentence(pieces: list[Piece]) -> list[Piece]:
-    """Begin with a capital where the wording begins."""
-    pieces = [piece for piece in pieces if piece.text]
-    first = pieces[0]
-    if not first.slot:
-        pieces[0] = Piece(first.text[0].upper() + first.text[1:])
-    return pieces
+def capital(text: str) -> str:
+    """Return `text` with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def small(text: str) -> str:
+    """Return `text` with a small letter at its beginning, as a question stands inside a sentence."""
+    return text[:1].lower() + text[1:]
+
+
+def capitalised(pieces: Sequence[Piece]) -> list[Piece]:
+    """Begin with a capital, unless it begins with what was filled in."""
+    first, *rest = pieces
+    return [first if first.slot else Piece(capital(first.text)), *rest]
 
 
 def _with_typo(rng: Random, text: str) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from random import Random
 
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.special_moments import NUMBERS, date, day, duration, moment, time
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.numbers import UNITS
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.special_tools.moments import date, day, duration, moment, time
 
 _Maker = Callable[[Random, Words], str]
 _MADE_UP = 0.3
@@ -13,6 +14,7 @@ _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _ENDINGS = ("com", "org", "net", "io", "de", "co.uk", "example.com", "dev", "eu")
 _CALLING = (1, 7, 30, 31, 33, 34, 39, 41, 44, 46, 49, 81, 91)
 _IN_WORDS = 0.12
+_LARGEST_IN_WORDS = 12
 _FREE_TEXT = ("message", "note", "topic", "title", "sentence", "sql")
 
 
@@ -23,7 +25,8 @@ def value(rng: Random, words: Words, kind: str) -> str:
     if ".." in kind:
         low, _, high = kind.partition("..")
         number = rng.randint(int(low), int(high))
-        return NUMBERS[number] if 2 <= number < len(NUMBERS) and rng.random() < _IN_WORDS else str(number)
+        in_words = 2 <= number <= _LARGEST_IN_WORDS and rng.random() < _IN_WORDS
+        return UNITS[number] if in_words else str(number)
     maker = _MAKERS.get(kind)
     if maker:
         return maker(rng, words)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from main_api.bundled_model.corpus.phrases import Piece
+from main_api.bundled_model.corpus.language.phrases import Piece
 
 _DOUBLED = frozenset({"sum", "get", "put", "plot", "flip", "drop", "strip", "swap", "run", "cut", "split"})
 

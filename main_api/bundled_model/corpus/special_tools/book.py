@@ -10,18 +10,17 @@ that begin with `# ` are remarks. A tool is
     ! check the weather in {city}           a clause
     What's the weather like in {city}?      a request
 
-Choices and slots are those of `phrases.py`. In files whose name begins with `generic` names and descriptions have
-slots too (`{noun}`, `{attribute}`...): such a tool is made up anew each time.
+Choices and slots are those of `language/phrases.py`. In files whose name begins with `generic` names and descriptions
+have slots too (`{noun}`, `{attribute}`...): such a tool is made up anew each time.
 """
 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from main_api.bundled_model.corpus.phrases import PhraseError, Phrases
+from main_api.bundled_model.corpus.language.phrases import FOLDER, PhraseError, Phrases, plain_lists
 
-_FOLDER = Path(__file__).with_name("phrases") / "special"
+_FOLDER = FOLDER / "special"
 _MARKS = {"- ": "about", "> ": "observation", "! ": "clause"}
 
 
@@ -75,9 +74,7 @@ def generic() -> Sequence[Spec]:
 @functools.cache
 def like_standing(kind: str) -> Sequence[str]:
     """Return the domains that a request of a standing kind might mean as well (`special_beside.txt`)."""
-    text = _FOLDER.with_name("special_beside.txt").read_text(encoding="utf-8")
-    _, _, rest = text.partition(f"[{kind}]\n")
-    return rest.partition("[")[0].split()
+    return " ".join(plain_lists("special_beside").get(kind, ())).split()
 
 
 def _read(domain: str, text: str) -> list[Spec]:

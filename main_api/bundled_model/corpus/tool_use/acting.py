@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask
-from main_api.bundled_model.corpus.results import error
-from main_api.bundled_model.corpus.skills.offer import Choice, Offer
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.words import Words
+from main_api.bundled_model.corpus.tool_use.failures import error, failed
+from main_api.bundled_model.corpus.tool_use.offer import Choice, Offer
 
 NO_TOOL = "I have no tool for that."
 _FAILS = 0.13
@@ -32,7 +32,7 @@ def events(rng: Random, words: Words, offer: Offer, ask: Ask, choice: Choice) ->
         yield Event(choice, reason, again=False, says="")
         if rng.random() < _FAILS_AGAIN:
             reason = error(rng) if rng.random() < 0.5 else reason
-            yield Event(choice, reason, again=True, says=f"The tool {choice.tool.name} failed: {_bare(reason)}")
+            yield Event(choice, reason, again=True, says=failed(choice.tool.name, reason))
             return
         result = offer.result(rng, words, ask, choice)
         yield Event(choice, result.observation, again=True, says=result.answer)
@@ -44,7 +44,3 @@ def events(rng: Random, words: Words, offer: Offer, ask: Ask, choice: Choice) ->
 def together(sentences: Sequence[str]) -> str:
     """Return the final answer of a request with several parts."""
     return " ".join(sentences)
-
-
-def _bare(reason: str) -> str:
-    return reason.removeprefix("Error: ")

@@ -1,13 +1,12 @@
-"""What is asked about: noun phrases of the world and of an organisation, mixed with names and words at random."""
+"""What is searched for: noun phrases of the world and of an organisation, mixed with names and words at random."""
 
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from random import Random
 from typing import Literal
 
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.phrases import phrases, plain_lists
+from main_api.bundled_model.corpus.language.words import Words
 
 Field = Literal["world", "office"]
 
@@ -38,7 +37,7 @@ def topic(rng: Random, words: Words, field: Field, slots: Mapping[str, str] | No
 
 def fillers(rng: Random, words: Words) -> dict[str, str]:
     """Return a value for every slot of the phrase files on topics, questions and documents."""
-    known = _entities()
+    known = plain_lists("entities")
     year = str(rng.randint(1900, 2031) if rng.random() < 0.6 else rng.randint(2019, 2028))
     month = _pick(rng, known["month"])
     slots = {
@@ -90,17 +89,3 @@ def _file(rng: Random, *stem: str) -> str:
 @functools.cache
 def _sections(field: Field) -> Sequence[str]:
     return [section for section in phrases("topics").sections if section.startswith(f"{field} ")]
-
-
-@functools.cache
-def _entities() -> Mapping[str, Sequence[str]]:
-    """Return the lists of `entities.txt`, which are plain lines, by section."""
-    found: dict[str, list[str]] = {}
-    section = ""
-    for line in Path(__file__).with_name("phrases").joinpath("entities.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            section = line[1:-1]
-            found[section] = []
-        elif line and not line.startswith("#"):
-            found[section].append(line)
-    return found

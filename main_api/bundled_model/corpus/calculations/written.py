@@ -4,13 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from main_api.bundled_model.corpus.arithmetic import value_of
+from main_api.bundled_model.corpus.calculations.arithmetic import value_of
+from main_api.bundled_model.corpus.language.numbers import in_words
 
-_UNITS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _TIMES = (" * ", " * ", " * ", " x ", " x ", " × ", "*", "*", "x", "×", " · ", " X ")
 _OVER = (" / ", " / ", " / ", "/", "/", " ÷ ", "÷")
 _POWER = (" ** ", "**", "^", "^", " ^ ")
@@ -75,18 +71,6 @@ def decimal(rng: Random) -> str:
     """Return a number with one to three decimals."""
     places = rng.choices((1, 2, 3), (5, 6, 1))[0]
     return f"{rng.randint(0, rng.choice((9, 99, 999)))}.{rng.randint(1, 10**places - 1):0{places}d}"
-
-
-def in_words(rng: Random, number: int) -> str:
-    """Return a number below 1000 in words."""
-    if number >= 100:
-        rest = number % 100
-        hundreds = f"{'a' if number < 200 and rng.random() < 0.6 else _UNITS[number // 100]} hundred"
-        return f"{hundreds} and {in_words(rng, rest)}" if rest else hundreds
-    if number < 20:
-        return _UNITS[number]
-    tens = _TENS[number // 10 - 2]
-    return f"{tens}{'-' if rng.random() < 0.6 else ' '}{_UNITS[number % 10]}" if number % 10 else tens
 
 
 def expression(rng: Random) -> tuple[str, str]:

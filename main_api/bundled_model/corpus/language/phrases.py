@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-_FOLDER = Path(__file__).with_name("phrases")
+FOLDER = Path(__file__).parents[1] / "phrases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,8 @@ class Phrases:
     def __init__(self, name: str, text: str) -> None:
         self._name = name
         self._sections: dict[str, list[_Sequence]] = {}
-        section = ""
-        for number, raw in enumerate(text.splitlines(), 1):
-            line = raw.strip()
-            if not line or line.startswith("#"):
-                continue
-            if line.startswith("[") and line.endswith("]"):
-                section = line[1:-1]
-                self._sections.setdefault(section, [])
-                continue
-            if not section:
-                raise PhraseError(f"{name}, line {number}: a phrase before the first section.")
-            self._sections[section].append(_Parser(line, f"{name}, line {number}").parsed())
+        for section, place, line in _lines(name, text):
+            self._sections.setdefault(section, []).append(_Parser(line, place).parsed())
 
     @property
     def sections(self) -> Sequence[str]:
@@ -81,9 +71,34 @@ class Phrases:
 
 @functools.cache
 def phrases(name: str) -> Phrases:
-    """Return the phrase file `name` (without `.txt`)."""
-    path = _FOLDER / f"{name}.txt"
+    """Return the phrase file `name` (without `.txt`). Raises `PhraseError`."""
+    path = FOLDER / f"{name}.txt"
     return Phrases(path.name, path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def plain_lists(name: str) -> Mapping[str, Sequence[str]]:
+    """Return the lines of the file `name` by section as they stand, choices and slots unread. Raises `PhraseError`."""
+    found: dict[str, list[str]] = {}
+    for section, _, line in _lines(f"{name}.txt", (FOLDER / f"{name}.txt").read_text(encoding="utf-8")):
+        found.setdefault(section, []).append(line)
+    return found
+
+
+def _lines(name: str, text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield every line with its section and its place."""
+    section = ""
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        place = f"{name}, line {number}"
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif section:
+            yield section, place, line
+        else:
+            raise PhraseError(f"{place}: a phrase before the first section.")
 
 
 def _expanded(sequence: _Sequence, rng: Random, slots: Mapping[str, str], name: str) -> Iterator[Piece]:

@@ -8,8 +8,9 @@ from calendar import month_name
 from collections.abc import Callable, Mapping
 from random import Random
 
-from main_api.bundled_model.corpus.phrases import phrases
-from main_api.bundled_model.corpus.words import Words
+from main_api.bundled_model.corpus.language.phrases import phrases
+from main_api.bundled_model.corpus.language.wording import capital
+from main_api.bundled_model.corpus.language.words import Words
 
 _MONTHS = month_name[1:]
 
@@ -109,7 +110,7 @@ def _person(rng: Random, words: Words) -> str:
         else (words.rare if rng.random() < 0.5 else words.invented)(rng)
     )
     title = rng.choice(("Dr ", "Ms ", "Mr ", "Professor ")) if rng.random() < 0.08 else ""
-    return f"{title}{first} {last[0].upper()}{last[1:]}"
+    return f"{title}{first} {capital(last)}"
 
 
 def _place(rng: Random, words: Words) -> str:

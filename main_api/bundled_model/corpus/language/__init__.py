@@ -1,0 +1,1 @@
+"""What every kind of request is made of: phrase files, the word list, politeness and slips, grammar."""
