@@ -17,7 +17,7 @@ from main_api.backends.protocol import ChatModel, Message
 from main_api.events import TextDelta
 from shared.tools_contract import JsonObject
 
-_SLIDE: JsonObject = {
+SLIDE_SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "title": {"type": "string"},
@@ -74,7 +74,7 @@ class Piecewise:
             text = topic_text(topic, "Slides so far", titles)
             if slides and len(slides) == count - 1:
                 text = f"{text}\n{_LAST_SLIDE}"
-            slide = _slide(await self._ask("slide", text, shape=_SLIDE))
+            slide = _slide(await self._ask("slide", text, shape=SLIDE_SCHEMA))
             if slide is None or slide.title in titles:
                 break
             slides.append(slide)
@@ -83,7 +83,7 @@ class Piecewise:
     async def cited(self, question: str, sources: Sequence[str]) -> CitedAnswer:
         """Return the sentence of `sources` that answers `question`. Its number comes from where it stands, not from
         the model; a sentence that stands nowhere is no answer."""
-        written = await self._ask("extract", sources_text(sources, question))
+        written = await self._ask("extract", f"{sources_text(sources)}\nQuestion: {question}")
         sentence = written.strip().rsplit(" [", 1)[0].strip()
         for number, source in enumerate(sources, 1):
             if sentence and sentence.casefold() in source.casefold():
@@ -114,13 +114,13 @@ def topic_text(topic: str, heading: str, so_far: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def sources_text(sources: Sequence[str], question: str) -> str:
-    """Return numbered sources and the question about them."""
-    numbered = [f"[{number}] {source}" for number, source in enumerate(sources, 1)]
-    return "\n".join(["Sources:", *numbered, f"Question: {question}"])
+def sources_text(sources: Sequence[str]) -> str:
+    """Return sources with the numbers by which they are cited."""
+    return "\n".join(["Sources:", *(f"[{number}] {source}" for number, source in enumerate(sources, 1))])
 
 
 def _slide(written: str) -> Slide | None:
+    """Read a slide; None if it is none."""
     try:
         slide: Any = json.loads(written)
         bullets = cast("list[Any]", slide["bullets"])

@@ -70,6 +70,7 @@ class Asker:
         return await self.chat([system(self.prompts.render(prompt)), user(text)], temperature=0, **options)
 
     def steps(self, messages: Sequence[Message], tools: Sequence[ToolDefinition]) -> "Steps":
+        """Begin a ReAct dialogue; nothing is asked yet."""
         return Steps(self, messages, tools)
 
 
@@ -144,21 +145,15 @@ def as_observed(observation: str) -> str:
 
 
 def is_error(observation: str) -> bool:
+    """Tell whether a tool's text says that it failed."""
     return observation.startswith("Error: ")
 
 
 def system(text: str) -> Message:
+    """Return a system prompt."""
     return {"role": "system", "content": text}
 
 
 def user(text: str) -> Message:
+    """Return the user's turn."""
     return {"role": "user", "content": text}
-
-
-def numbered(texts: Sequence[str]) -> str:
-    """Return sources as the model reads them."""
-    return "\n".join(f"[{number}] {text}" for number, text in enumerate(texts, 1))
-
-
-def as_list(texts: Sequence[str]) -> str:
-    return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))

@@ -1,6 +1,7 @@
 """The value of an arithmetic expression as the calculator reads it, so that 12*7 and 7 * 12 can be seen to agree.
 
-Not the product's calculator, which lives in the other process: only what the sets use is understood.
+Not the product's calculator, which lives in the other process, and not what computes the corpus' results: an evaluation
+must not share the mistakes of what it judges. Only what the sets use is understood, everything else has no value.
 """
 
 import ast

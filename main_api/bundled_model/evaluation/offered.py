@@ -32,7 +32,7 @@ KNOWN_TOOLS: Final = (
 )
 """The five, each with the one sentence that `react_setup` leaves of what the tool says."""
 
-_KNOWN_NAMES: Final = frozenset(tool.name for tool in KNOWN_TOOLS)
+KNOWN_NAMES: Final = frozenset(tool.name for tool in KNOWN_TOOLS)
 
 
 def brought(tools: Sequence[OfferedTool]) -> tuple[ToolDefinition, ...]:
@@ -42,7 +42,7 @@ def brought(tools: Sequence[OfferedTool]) -> tuple[ToolDefinition, ...]:
 
 def including(name: str, arguments: JsonObject) -> tuple[ToolDefinition, ...]:
     """Return the known tools and, where `name` is none of them, one of that name; its name says what it does."""
-    if name in _KNOWN_NAMES:
+    if name in KNOWN_NAMES:
         return KNOWN_TOOLS
     description = f"{name.replace('_', ' ').capitalize()}."
     return (*KNOWN_TOOLS, with_arguments(name, description, tuple(arguments)))

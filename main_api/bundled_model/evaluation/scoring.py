@@ -48,6 +48,7 @@ def same_output(got: str, accepted: Sequence[str]) -> bool:
 
 
 def declines(answer: str) -> bool:
+    """Tell whether an answer begins as the model was trained to decline."""
     return _one_line(answer).casefold().startswith(DECLINE.casefold())
 
 

@@ -6,11 +6,10 @@ from typing import Final
 
 from main_api.bundled_model.evaluation.asking import Asker, as_observed, user
 from main_api.bundled_model.evaluation.judgement import ANSWER, Judgement, shown
-from main_api.bundled_model.evaluation.offered import as_openai, including
+from main_api.bundled_model.evaluation.offered import KNOWN_NAMES, as_openai, including
 from main_api.bundled_model.evaluation.scoring import same_answer, same_arguments
 from main_api.bundled_model.evaluation.sets import FailureItem, ObservationItem
 
-_KNOWN: Final = frozenset({"calculator", "websearch", "rag", "python_coder", "ppt_maker"})
 _AGAIN: Final = "tries the same call again"
 
 
@@ -22,7 +21,7 @@ async def observations(asker: Asker, item: ObservationItem) -> list[Judgement]:
     accepted = _as_shown(item.answers, item.observation)
     asked, wanted = f"{item.request}\n{item.tool}: {item.observation}", " or ".join(accepted)
     judged = Judgement(ANSWER, same_answer(step.answer, accepted), asked, wanted, step.answer or step.written)
-    kind = item.tool if item.tool in _KNOWN else "unknown tools"
+    kind = item.tool if item.tool in KNOWN_NAMES else "unknown tools"
     natively = await _natively(asker, item)
     return [
         judged,

@@ -2,13 +2,13 @@
 
 from typing import Final, cast
 
+from main_api.agents.piecewise import SLIDE_SCHEMA, topic_text
 from main_api.agents.step_schema import response_format
 from main_api.agents.titles import clean_title, title_messages
-from main_api.bundled_model.evaluation.asking import Asker, as_list
+from main_api.bundled_model.evaluation.asking import Asker
 from main_api.bundled_model.evaluation.judgement import Judgement
 from main_api.bundled_model.evaluation.scoring import read_object
 from main_api.bundled_model.evaluation.sets import TitleItem, TopicItem
-from shared.tools_contract import JsonObject
 
 _TIMES: Final = 5
 """How often in a row the next question and the next slide are asked for."""
@@ -16,12 +16,6 @@ _TITLE_TOKENS: Final = 32
 _TITLE_WORDS: Final = 6
 _QUESTION: Final = "one line with the topic in it, ending in ?, not asked before"
 _SLIDE: Final = "a JSON object with a new title and two to four bullets"
-_SLIDE_SCHEMA: Final[JsonObject] = {
-    "type": "object",
-    "properties": {"title": {"type": "string"}, "bullets": {"type": "array", "items": {"type": "string"}}},
-    "required": ["title", "bullets"],
-    "additionalProperties": False,
-}
 
 
 async def titles(asker: Asker, item: TitleItem) -> list[Judgement]:
@@ -48,7 +42,7 @@ async def _questions(asker: Asker, topic: str) -> list[Judgement]:
     asked: list[str] = []
     judged: list[Judgement] = []
     for _ in range(_TIMES):
-        text = _so_far(topic, "Asked so far", asked)
+        text = topic_text(topic, "Asked so far", asked)
         got = (await asker.instructed("small/question", text)).text.strip()
         right = (
             got.endswith("?")
@@ -65,8 +59,8 @@ async def _slides(asker: Asker, topic: str) -> list[Judgement]:
     made: list[str] = []
     judged: list[Judgement] = []
     for _ in range(_TIMES):
-        text = _so_far(topic, "Slides so far", made)
-        got = (await asker.instructed("small/slide", text, response_format=response_format(_SLIDE_SCHEMA))).text
+        text = topic_text(topic, "Slides so far", made)
+        got = (await asker.instructed("small/slide", text, response_format=response_format(SLIDE_SCHEMA))).text
         slide = read_object(got) or {}
         title, bullets = slide.get("title"), slide.get("bullets")
         right = (
@@ -80,7 +74,3 @@ async def _slides(asker: Asker, topic: str) -> list[Judgement]:
         judged.append(Judgement("slide right", right, text, _SLIDE, got))
         made.append(" ".join(title.split()) if isinstance(title, str) else "")
     return judged
-
-
-def _so_far(topic: str, heading: str, before: list[str]) -> str:
-    return f"Topic: {topic}\n{heading}:\n{as_list(before)}" if before else f"Topic: {topic}"
