@@ -18,10 +18,11 @@ def title_messages(prompts: PromptLibrary, *, request: str, answer: str) -> list
 
 
 def clean_title(answer: str, *, request: str) -> str:
-    """Return the model's title as one short line, or the beginning of the request where it gave none."""
+    """Return the model's title as one short line with a capital, or the beginning of the request where it gave none."""
     lines = [line.strip(_QUOTES) for line in answer.splitlines()]
     title = next((line for line in lines if line), "") or _excerpt(request).strip(_QUOTES)
     title = title.removeprefix("Title:").strip(_QUOTES).removesuffix(".") or "New conversation"
+    title = title if "://" in title.partition(" ")[0] else title[:1].upper() + title[1:]
     return title if len(title) <= _LONGEST else f"{title[: _LONGEST - 1].rstrip()}…"
 
 

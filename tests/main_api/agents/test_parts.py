@@ -108,7 +108,9 @@ def test_collecting_joins_logprobs_and_keeps_the_plan():
         ('"Red pandas."', "Red pandas"),
         ("\n**Title: Red pandas**\nmore", "Red pandas"),
         ("", "Search for red pandas"),
-        ("x" * 200, "x" * 79 + "…"),
+        ("x" * 200, "X" + "x" * 78 + "…"),
+        ("red pandas", "Red pandas"),
+        ("https://example.org is down", "https://example.org is down"),
     ],
 )
 def test_a_title_is_one_short_line(said, title):
