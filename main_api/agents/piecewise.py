@@ -26,7 +26,7 @@ SLIDE_SCHEMA: JsonObject = {
     "required": ["title", "bullets"],
     "additionalProperties": False,
 }
-_LAST_SLIDE = "This is the last slide."
+LAST_SLIDE = "This is the last slide."
 NOT_IN_SOURCES = "The sources do not say that."
 
 
@@ -73,7 +73,7 @@ class Piecewise:
             titles = [slide.title for slide in slides]
             text = topic_text(topic, "Slides so far", titles)
             if slides and len(slides) == count - 1:
-                text = f"{text}\n{_LAST_SLIDE}"
+                text = f"{text}\n{LAST_SLIDE}"
             slide = _slide(await self._ask("slide", text, shape=SLIDE_SCHEMA))
             if slide is None or slide.title in titles:
                 break

@@ -53,7 +53,7 @@ def answer(text: str) -> Message:
     return Message("assistant", text, learn=True)
 
 
-def said(text: str) -> Message:
+def earlier_answer(text: str) -> Message:
     """Return an earlier answer that is context only."""
     return Message("assistant", text)
 

@@ -20,18 +20,20 @@ _Number = Fraction | Decimal
 def value_of(expression: str) -> str:
     """Return the value as text; empty if there is none or it is too long for anybody's liking."""
     try:
-        text = _text(_Reader(expression).whole())
+        text = _text(_Reader(expression).value())
     except ArithmeticError:
         return ""
     return text if len(text) <= _MOST_DIGITS else ""
 
 
 class _Reader:
+    """Reads an expression from left to right, by the precedence of Python."""
+
     def __init__(self, expression: str) -> None:
         self._tokens = [*_TOKEN.findall(expression), ""]
         self._at = 0
 
-    def whole(self) -> _Number:
+    def value(self) -> _Number:
         return self._sum()
 
     def _next(self) -> str:

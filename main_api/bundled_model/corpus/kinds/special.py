@@ -10,16 +10,16 @@ from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, Result, Tool
 from main_api.bundled_model.corpus.language.phrases import Piece, phrases
-from main_api.bundled_model.corpus.language.wording import capital, capitalised, small
+from main_api.bundled_model.corpus.language.wording import capitalised
 from main_api.bundled_model.corpus.language.words import Words
-from main_api.bundled_model.corpus.special_tools.book import Argument, Spec, generic, like_standing, standing
+from main_api.bundled_model.corpus.special_tools.book import Spec, generic, like_standing, standing
+from main_api.bundled_model.corpus.special_tools.rendering import listed_nouns, made_up_nouns, rendered
 from main_api.bundled_model.corpus.special_tools.values import fills, is_free_text, value
 
 _SIBLING = 0.12
 _GENERIC = 0.36
 _LOWER = 0.08
 _NAMED = 0.03
-_ARTICLE_VOWELS = tuple("aeiou")
 _DAY_AFTER = "the day after"
 _WITHOUT_ON = ("today", "tomorrow", "tonight", "next", "this", _DAY_AFTER)
 _NO_ON_AFTER = ("for", "of", "on", "to", "from", "my", "is", "not", "for:", "after", "be")
@@ -37,19 +37,20 @@ class SpecialAsk(Ask):
 def tool(rng: Random) -> Tool:
     """Return a tool at random, under one of its names."""
     if rng.random() < _GENERIC:
-        return _made_up(rng, listed_nouns(rng))
-    return _rendered(rng, rng.choice(standing()), {})[0]
+        nouns = listed_nouns(rng)
+        return rendered(rng, rng.choice(generic()), nouns)[0]
+    return rendered(rng, rng.choice(standing()), {})[0]
 
 
 def ask(rng: Random, words: Words) -> Ask:
     """Return a request for a special tool, which its `tool` is."""
     if rng.random() < _GENERIC:
         spec = rng.choice(generic())
-        nouns = _nouns(rng, words)
+        nouns = made_up_nouns(rng, words)
     else:
         spec = rng.choice(standing())
         nouns = {}
-    offered, arguments = _rendered(rng, spec, nouns)
+    offered, arguments = rendered(rng, spec, nouns)
     filled = _filled(rng, words, spec)
     slots = {**nouns, **filled}
     values = {argument.slot: _bare(filled[argument.slot], argument.kind) for argument in arguments}
@@ -99,73 +100,21 @@ def _other(rng: Random, own: Spec | None, unfit: Sequence[str]) -> Tool:
     if own is not None and rng.random() < _SIBLING:
         siblings = [spec for spec in standing() if spec.domain == own.domain and spec is not own]
         if siblings:
-            return _rendered(rng, rng.choice(siblings), {})[0]
+            return rendered(rng, rng.choice(siblings), {})[0]
     while True:
         spec = rng.choice(standing())
         alike = own is not None and (spec.domain in (own.domain, *own.near) or own.domain in spec.near)
         if not alike and spec.domain not in unfit:
-            return _rendered(rng, spec, {})[0]
+            return rendered(rng, spec, {})[0]
 
 
 def _other_made_up(rng: Random, words: Words, own: Spec | None, unfit: Sequence[str], about: Collection[str]) -> Tool:
     """Return a made-up tool about other things; often the very tool that is asked for, but for what it is about."""
     while True:
-        nouns = _nouns(rng, words)
+        nouns = made_up_nouns(rng, words)
         spec = own if own and own.generic and rng.random() < 0.3 else rng.choice(generic())
         if spec.domain not in unfit and not any(nouns[slot] in about for slot in ("noun", "thing", "attribute")):
-            return _rendered(rng, spec, nouns)[0]
-
-
-def _made_up(rng: Random, nouns: Mapping[str, str]) -> Tool:
-    return _rendered(rng, rng.choice(generic()), nouns)[0]
-
-
-def _rendered(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> tuple[Tool, Sequence[Argument]]:
-    """Return the tool under one of its names, and its arguments in the order that it has them."""
-    snake = spec.phrases.say(rng, "name", **nouns).replace(" ", "_").replace("-", "_").lower()
-    style = rng.choices(("snake", "camel", "pascal", "kebab", "dotted"), (56, 18, 5, 10, 11))[0]
-    arguments = list(spec.arguments)
-    if len(arguments) > 1 and rng.random() < 0.15:
-        rng.shuffle(arguments)
-    naming = "camel" if style == "camel" else "snake"
-    names = tuple(_styled(_named(rng.choice(argument.names), nouns), naming) for argument in arguments)
-    return Tool(_styled(snake, style), names, _described(rng, spec, nouns)), arguments
-
-
-def _named(argument: str, nouns: Mapping[str, str]) -> str:
-    """Return the name of an argument with the noun of a made-up tool in it."""
-    for slot in ("noun", "nouns"):
-        argument = argument.replace(f"{{{slot}}}", nouns.get(slot, ""))
-    return argument.replace(" ", "_")
-
-
-def _described(rng: Random, spec: Spec, nouns: Mapping[str, str]) -> str:
-    about = spec.phrases.say(rng, "about", **nouns).replace(" .", ".")
-    about = capital(about)
-    roll = rng.random()
-    if roll < 0.12:
-        frame = rng.choice(
-            ("Use this to {}", "Use this tool to {}", "Lets you {}", "A tool to {}", "Useful to {}", "Can {}")
-        )
-        about = frame.format(small(about))
-    if rng.random() < 0.1:
-        return f"{about} {phrases('special_observations').say(rng, 'more')}"
-    return about.rstrip(".") if rng.random() < 0.08 else about
-
-
-def _styled(snake: str, style: str) -> str:
-    parts = snake.split("_")
-    match style:
-        case "camel":
-            return parts[0] + "".join(part.capitalize() for part in parts[1:])
-        case "pascal":
-            return "".join(part.capitalize() for part in parts)
-        case "kebab":
-            return "-".join(parts)
-        case "dotted" if len(parts) > 1:
-            return f"{'_'.join(parts[1:])}.{parts[0]}"
-        case _:
-            return snake
+            return rendered(rng, spec, nouns)[0]
 
 
 def _filled(rng: Random, words: Words, spec: Spec) -> dict[str, str]:
@@ -238,39 +187,3 @@ def _quoted(rng: Random, pieces: Sequence[Piece]) -> Sequence[Piece]:
 def _sentence(rng: Random, clause: Sequence[Piece]) -> Sequence[Piece]:
     end = rng.choices((".", "", "!"), (6, 4, 1))[0]
     return [*capitalised(clause), *([Piece(end)] if end else [])]
-
-
-def _nouns(rng: Random, words: Words) -> dict[str, str]:
-    """Return the words that a made-up tool is about: listed, rare or invented ones."""
-    listed = listed_nouns(rng)
-    maker = rng.choices((None, words.rare, words.invented), (45, 25, 30))[0]
-    if maker:
-        listed |= _forms("noun", maker(rng))
-    if rng.random() < 0.3:
-        listed |= _forms("thing", rng.choice((words.rare, words.invented))(rng))
-    if rng.random() < 0.2:
-        listed["attribute"] = words.rare(rng)
-    return listed
-
-
-def listed_nouns(rng: Random) -> dict[str, str]:
-    book = phrases("special_nouns")
-    noun = book.say(rng, "noun")
-    thing = book.say(rng, "noun")
-    while thing == noun:
-        thing = book.say(rng, "noun")
-    attribute, verb = book.say(rng, "attribute"), book.say(rng, "verb")
-    return {**_forms("noun", noun), **_forms("thing", thing), "attribute": attribute, "verb": verb}
-
-
-def _forms(slot: str, noun: str) -> dict[str, str]:
-    article = "an" if noun.startswith(_ARTICLE_VOWELS) else "a"
-    return {slot: noun, f"a_{slot}": f"{article} {noun}", f"{slot}s": _plural(noun)}
-
-
-def _plural(noun: str) -> str:
-    if noun.endswith(("s", "x", "z", "ch", "sh")):
-        return f"{noun}es"
-    if noun.endswith("y") and noun[-2:-1] not in _ARTICLE_VOWELS:
-        return f"{noun[:-1]}ies"
-    return f"{noun}s"

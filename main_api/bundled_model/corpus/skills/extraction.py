@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
+from main_api.agents.piecewise import NOT_IN_SOURCES
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, system, user
 from main_api.bundled_model.corpus.facts.fact import Fact, fact
@@ -13,7 +14,6 @@ from main_api.bundled_model.corpus.facts.sources import heading, numbered, quest
 from main_api.bundled_model.corpus.language.wording import capital, small
 from main_api.bundled_model.corpus.language.words import Words
 
-NOTHING = "The sources do not say that."
 _UNANSWERABLE = 0.15
 _BY_SUBJECT = 0.5
 """How often what is said of one thing stands together."""
@@ -163,4 +163,4 @@ def _answer(wanted: Fact, passages: Sequence[Sequence[_Sentence]]) -> str:
         for sentence in passage:
             if any(one is wanted for one in sentence.facts):
                 return f"{sentence.text} [{number}]"
-    return NOTHING
+    return NOT_IN_SOURCES

@@ -11,8 +11,8 @@ from main_api.bundled_model.corpus.conversation import (
     Message,
     answer,
     calling,
+    earlier_answer,
     observed,
-    said,
     system,
     user,
 )
@@ -37,7 +37,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
     for number, asks in enumerate(requests):
         turn = _turn(rng, words, offer, asks)
         if number < len(requests) - 1 and rng.random() < 0.4:
-            turn = [turn[0], said(turn[-1].content)]
+            turn = [turn[0], earlier_answer(turn[-1].content)]
         messages += turn
     return Conversation("native", messages, offer.tools)
 

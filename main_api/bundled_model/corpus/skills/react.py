@@ -6,7 +6,15 @@ from random import Random
 
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.ask import Ask
-from main_api.bundled_model.corpus.conversation import Conversation, Message, answer, as_json, said, system, user
+from main_api.bundled_model.corpus.conversation import (
+    Conversation,
+    Message,
+    answer,
+    as_json,
+    earlier_answer,
+    system,
+    user,
+)
 from main_api.bundled_model.corpus.kinds import calculation
 from main_api.bundled_model.corpus.language.phrases import Piece
 from main_api.bundled_model.corpus.language.wording import message
@@ -38,7 +46,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
             if plainly and turn.role == "user" and not turn.content.startswith("Observation: "):
                 messages.append(turn)
         if plainly:
-            messages.append(said(_final(last)))
+            messages.append(earlier_answer(_final(last)))
         if _is_number(asks) and rng.random() < 0.4:
             messages += _follow_up(rng, words, offer, asks[0], messages)
     return Conversation("react", messages)

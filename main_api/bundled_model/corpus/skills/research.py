@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
+from main_api.agents.piecewise import topic_text
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.conversation import Conversation, answer, system, user
 from main_api.bundled_model.corpus.language.phrases import phrases
@@ -32,8 +33,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
     questions = [question.format(about) for question in QUESTIONS]
     following = rng.choice(questions)
     asked = so_far(rng, questions, following, "question", about)
-    lines = "".join(f"\n{number}. {text}" for number, text in enumerate(asked, 1))
-    text = f"Topic: {about}" + (f"\nAsked so far:{lines}" if asked else "")
+    text = topic_text(about, "Asked so far", asked)
     return Conversation("research", [system(instructions.plain(rng, "question")), user(text), answer(following)])
 
 

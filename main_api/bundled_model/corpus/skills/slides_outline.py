@@ -2,6 +2,7 @@
 
 from random import Random
 
+from main_api.agents.piecewise import LAST_SLIDE, topic_text
 from main_api.bundled_model.corpus import instructions
 from main_api.bundled_model.corpus.conversation import Conversation, answer, as_json, system, user
 from main_api.bundled_model.corpus.language.topics import topic
@@ -23,7 +24,6 @@ SLIDES = {
     "Outlook": ("The future of {}", "What to watch", "What may change"),
 }
 LAST = ("The main points of {}", "What to remember", "Next steps")
-LAST_SLIDE = "This is the last slide."
 
 
 def conversation(rng: Random, words: Words) -> Conversation:
@@ -33,8 +33,7 @@ def conversation(rng: Random, words: Words) -> Conversation:
     last = rng.random() < 0.18
     following = rng.choice(order)
     titles = so_far(rng, order, following, "title", about)
-    lines = "".join(f"\n{number}. {title}" for number, title in enumerate(titles, 1))
-    text = f"Topic: {about}" + (f"\nSlides so far:{lines}" if titles else "") + (f"\n{LAST_SLIDE}" if last else "")
+    text = topic_text(about, "Slides so far", titles) + (f"\n{LAST_SLIDE}" if last else "")
     title, points = ("Summary", LAST) if last else (following, SLIDES[following])
     slide = {"title": title, "bullets": [point.format(about) for point in points]}
     return Conversation("slides", [system(instructions.plain(rng, "slide")), user(text), answer(as_json(slide))])

@@ -17,6 +17,7 @@ _THOUGHTS: dict[KindName, str] = {
     "slides": "This is a presentation",
     "special": "There is a special tool",
 }
+_OTHERS, _OTHERS_WEIGHTS = (0, 1, 2, 3, 5, 7), (55, 15, 12, 8, 6, 4)
 _NAMES_THE_WEB = re.compile(r"\b(web|online|internet|google|net|browse|browser|website|websites|surf)\b", re.IGNORECASE)
 _PYTHON_READS_IT = re.compile(r"[0-9 .()+*/-]+")
 
@@ -36,7 +37,11 @@ class Choice:
 
 
 class Offer:
-    """The tools of one conversation. Every kind that is offered has one tool in it."""
+    """The tools of one conversation. Every kind that is offered has one tool in it.
+
+    `needed` are the requests to come: their tools are offered, but for those of the kind `without`, of which the model
+    must learn to say that it has none.
+    """
 
     def __init__(self, rng: Random, words: Words, *, needed: Sequence[Ask], without: KindName | None = None) -> None:
         kinds: set[KindName] = {ask.kind for ask in needed if ask.kind != "special"}
@@ -45,14 +50,11 @@ class Offer:
         ]
         self._by_kind: dict[KindName, Tool] = {kind: KINDS[kind].tool(rng) for kind in standing if kind != without}
         self._special = [ask.tool for ask in needed if ask.tool is not None and without != "special"]
-        extra = rng.choices((0, 1, 2, 3, 5, 7), (55, 15, 12, 8, 6, 4))[0]
+        extra = rng.choices(_OTHERS, _OTHERS_WEIGHTS)[0]
         others = special.distractors(rng, words, needed[0], extra) if needed else []
         offered = [*self._by_kind.values(), *self._special, *others]
         rng.shuffle(offered)
-        names: set[str] = set()
-        self.tools = [tool for tool in offered if not (tool.name in names or names.add(tool.name))]
-        if not self.tools:
-            self.tools = [special.tool(rng)]
+        self.tools = _named_once(offered) or [special.tool(rng)]
 
     def choose(self, ask: Ask, text: str) -> Choice | None:
         """Return the right call for `ask`, which was worded as `text`; None where no tool fits."""
@@ -88,3 +90,11 @@ class Offer:
 
     def _thought(self, kind: KindName, tool: Tool) -> str:
         return f"{_THOUGHTS[kind]}, so I use {tool.name}."
+
+
+def _named_once(tools: Sequence[Tool]) -> list[Tool]:
+    """Return the first tool of every name."""
+    by_name: dict[str, Tool] = {}
+    for tool in tools:
+        by_name.setdefault(tool.name, tool)
+    return list(by_name.values())

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("wordfreq")
 
+from main_api.agents.piecewise import NOT_IN_SOURCES
 from main_api.bundled_model.corpus.facts.fact import fact, from_template
 from main_api.bundled_model.corpus.facts.related import answers_same, distractor, related
 from main_api.bundled_model.corpus.facts.templates import templates
@@ -52,7 +53,7 @@ def test_an_extracted_answer_stands_in_the_passage_of_its_number() -> None:
         messages = extraction.conversation(Random(seed), _WORDS).messages
         sources = messages[1].content
         for message in messages[2::2]:
-            if message.content == extraction.NOTHING:
+            if message.content == NOT_IN_SOURCES:
                 nothing += 1
                 continue
             sentence, _, number = message.content.rpartition(" ")

@@ -11,6 +11,7 @@ from main_api.bundled_model.corpus.kinds import special
 from main_api.bundled_model.corpus.language.phrases import Piece
 from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.special_tools.book import specs, standing
+from main_api.bundled_model.corpus.special_tools.rendering import listed_nouns
 
 pytest.importorskip("wordfreq", reason="the word list belongs to the training, not to the product")
 
@@ -30,7 +31,7 @@ def test_there_are_many_tools_and_each_can_be_asked_for_in_several_ways() -> Non
         phrases = spec.phrases
         assert phrases.count("request") + phrases.count("clause") >= 5, (
             spec.domain,
-            phrases.say(Random(0), "name", **special.listed_nouns(Random(0))),
+            phrases.say(Random(0), "name", **listed_nouns(Random(0))),
         )
 
 
@@ -47,7 +48,7 @@ def test_every_value_occurs_in_the_request_and_in_the_clause() -> None:
 
 
 def test_every_phrase_of_every_tool_has_all_arguments() -> None:
-    nouns = special.listed_nouns(Random(0))
+    nouns = listed_nouns(Random(0))
     for spec in specs():
         slots = {argument.slot: f"<{argument.slot}>" for argument in spec.arguments}
         for section in ("request", "clause"):

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from main_api.agents.piecewise import LAST_SLIDE
 from main_api.bundled_model.corpus.conversation import Conversation
 from main_api.bundled_model.corpus.language.phrases import Piece, phrases
 from main_api.bundled_model.corpus.language.wording import framed
@@ -92,7 +93,7 @@ def test_the_next_slide_is_json_with_two_or_three_bullets_and_new(words: Words) 
         found = json.loads(slide.content)
         assert 2 <= len(found["bullets"]) <= 3
         assert f". {found['title']}\n" not in f"{asked.content}\n"
-        assert (found["title"] == "Summary") == asked.content.endswith(slides_outline.LAST_SLIDE)
+        assert (found["title"] == "Summary") == asked.content.endswith(LAST_SLIDE)
 
 
 def test_every_frame_holds_the_clause_once() -> None:
