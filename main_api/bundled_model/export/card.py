@@ -7,7 +7,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +143,16 @@ def curve_of(path: Path) -> list[Point]:
 
 
 def measures_of(evaluation: Path) -> list[Measure]:
-    """Read what `evaluation.json` says of all sets together, those with a goal first."""
-    found = json.loads(evaluation.read_text(encoding="utf-8"))["together"]
-    return [_measure(one) for one in sorted(found, key=lambda one: one["goal"] is None)]
+    """Read what `evaluation.json` says: the figures with a goal of all sets together and of each, then the others."""
+    found = json.loads(evaluation.read_text(encoding="utf-8"))
+    measures = [_measure(one) for one in found["together"]]
+    by_set = [
+        replace(_measure(one), name=f"{_measure(one).name}, {name}", failures=())
+        for name, figures in found["sets"].items()
+        for one in figures
+        if one["goal"]
+    ]
+    return [*(one for one in measures if one.goal), *by_set, *(one for one in measures if not one.goal)]
 
 
 def licence_of(pyproject: Path) -> str | None:
@@ -190,7 +197,8 @@ def _abilities(figures: Figures) -> Iterator[str]:
     yield f"\n**How to ask it.** {_ASKING}"
     if figures.measures:
         yield "\n**Measured** on requests written by hand, kept apart from the training:\n"
-        yield from _table(figures.measures)
+        yield from _table([one for one in figures.measures if one.goal])
+        yield "The file of figures beside this one has the rest, with failures as they are."
 
 
 def _table(measures: Sequence[Measure]) -> list[str]:

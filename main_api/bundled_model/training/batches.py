@@ -36,12 +36,11 @@ class Encoded:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """`tokens` (rows, positions); `places` index the flattened positions before a learned token, `targets` are these
-    tokens, or `UNLEARNED` where places are padded. `pool` is the number of the pool that it is from."""
+    tokens, or `UNLEARNED` where places are padded."""
 
     tokens: Tensor
     places: Tensor
     targets: Tensor
-    pool: int
 
 
 def encode(tokenizer: Tokenizer, conversation: Conversation) -> Encoded:
@@ -55,8 +54,8 @@ def encode(tokenizer: Tokenizer, conversation: Conversation) -> Encoded:
     return Encoded(conversation.skill, tokens, learned)
 
 
-class Pools(IterableDataset[Batch]):
-    """An endless stream of batches from pool `first` on; several workers take turns by pool."""
+class Pools(IterableDataset[list[Batch]]):
+    """An endless stream of pools, each a list of batches, from number `first` on; several workers take turns."""
 
     def __init__(
         self, tokenizer: Path, *, seed: int, first: int, tokens_per_batch: int, longest: int, size: int = 512
@@ -69,13 +68,13 @@ class Pools(IterableDataset[Batch]):
         self._longest = longest
         self._size = size
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[list[Batch]]:
         worker = torch.utils.data.get_worker_info()
         step = worker.num_workers if worker else 1
         number = self._first + (worker.id if worker else 0)
         tokenizer = load(self._tokenizer)
         while True:
-            yield from self.pool(tokenizer, number)
+            yield self.pool(tokenizer, number)
             number += step
 
     def pool(self, tokenizer: Tokenizer, number: int) -> list[Batch]:
@@ -84,12 +83,12 @@ class Pools(IterableDataset[Batch]):
         encoded = [encode(tokenizer, conversation) for conversation in source]
         fitting = [one for one in encoded if len(one.tokens) <= self._longest]
         fitting.sort(key=lambda one: len(one.tokens), reverse=True)
-        batches = [batch(rows, number, count=count) for rows, count in _cut(fitting, self._tokens_per_batch)]
+        batches = [batch(rows, count=count) for rows, count in _cut(fitting, self._tokens_per_batch)]
         Random(f"{self._seed}/{number}").shuffle(batches)
         return batches
 
 
-def batch(rows: Sequence[Encoded], pool: int, *, count: int = 0) -> Batch:
+def batch(rows: Sequence[Encoded], *, count: int = 0) -> Batch:
     """Return `rows` padded to one length, and with empty rows to `count` of them."""
     length = _padded_length(rows)
     tokens = torch.full((max(count, len(rows)), length), END_OF_TEXT)
@@ -104,7 +103,7 @@ def batch(rows: Sequence[Encoded], pool: int, *, count: int = 0) -> Batch:
     missing = -len(places) % _PLACES_PADDED_TO
     places += [0] * missing
     targets += [UNLEARNED] * missing
-    return Batch(tokens, torch.tensor(places), torch.tensor(targets), pool)
+    return Batch(tokens, torch.tensor(places), torch.tensor(targets))
 
 
 def _padded_length(rows: Sequence[Encoded]) -> int:

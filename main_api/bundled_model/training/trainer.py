@@ -59,11 +59,12 @@ class Options:
 
 @dataclass(slots=True)
 class Progress:
-    """What is done so far."""
+    """What is done so far; `batches` of the pool that is being read."""
 
     tokens: int = 0
     steps: int = 0
     pool: int = 0
+    batches: int = 0
 
 
 class Trainer:
@@ -94,9 +95,12 @@ class Trainer:
         self._rates = [group["lr"] for optimizer in self._optimizers for group in optimizer.param_groups]
 
     def latest(self) -> Path | None:
-        """Return the newest checkpoint of the folder that training can go on from."""
-        found = [path for name in ("last.pt", "steady.pt") if (path := self._options.folder / name).exists()]
-        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+        """Return the checkpoint to go on from: the last one, or the one before the learning rate fell, where it fell on
+        the way to another number of tokens."""
+        last, steady = (self._options.folder / name for name in ("last.pt", "steady.pt"))
+        if steady.exists() and not (last.exists() and _wanted(last) == self._options.tokens):
+            return steady
+        return last if last.exists() else None
 
     def resume(self, checkpoint: Path) -> None:
         """Go on from `checkpoint`."""
@@ -106,8 +110,9 @@ class Trainer:
             optimizer.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
 
-    def run(self) -> None:
-        """Train. The latest state is `last.pt`, the one before the rate falls `steady.pt`, the end `final.pt`."""
+    def run(self, *, steps: int | None = None) -> None:
+        """Train to the end, or `steps` steps. The latest state is `last.pt`, the one before the rate falls `steady.pt`,
+        the end `final.pt`."""
         options, folder = self._options, self._options.folder
         for wanted in (signal.SIGINT, signal.SIGTERM):
             signal.signal(wanted, self._ask_to_stop)
@@ -123,6 +128,7 @@ class Trainer:
             if len(losses) % _TOLD_EVERY == 0:
                 print(f"{self.progress.tokens:,} tokens, loss {losses[-1]:.3f}", flush=True)
             over = self._done() >= 1
+            self._stop |= steps is not None and self.progress.steps >= steps
             if over or self._stop or time.monotonic() - saved > options.save_every_s:
                 speed = (self.progress.tokens - begun_with) / (time.monotonic() - started)
                 self._report(sum(losses) / len(losses), speed)
@@ -139,6 +145,7 @@ class Trainer:
             "progress": asdict(self.progress),
             "shape": self._options.shape.as_dict(),
             "seed": self._options.seed,
+            "wanted": self._options.tokens,
         }
         partial = path.with_suffix(".part")
         torch.save(state, partial)
@@ -153,8 +160,12 @@ class Trainer:
             tokens_per_batch=options.tokens_per_batch,
             longest=options.longest,
         )
-        loader = DataLoader(pools, batch_size=None, num_workers=options.workers, prefetch_factor=8)
-        yield from loader
+        for pool in DataLoader(pools, batch_size=None, num_workers=options.workers, prefetch_factor=2):
+            for item in pool[self.progress.batches :]:
+                self.progress.batches += 1
+                yield item
+            self.progress.pool += 1
+            self.progress.batches = 0
 
     def _step(self, item: Batch) -> float:
         scale = self._rate_now()
@@ -171,7 +182,6 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.progress.tokens += int((item.tokens != 0).sum())
         self.progress.steps += 1
-        self.progress.pool = item.pool + 1
         return float(loss.detach())
 
     def _logits(self, tokens: Tensor, places: Tensor) -> Tensor:
@@ -221,7 +231,7 @@ class Trainer:
         return shares
 
     def _messages_right(self, rows: list[Encoded]) -> list[bool]:
-        item = batch(rows, 0)
+        item = batch(rows)
         with torch.autocast(self._device, torch.bfloat16):
             likeliest = self._logits(item.tokens.to(self._device), item.places.to(self._device)).argmax(-1).cpu()
         wrong = defaultdict(bool)
@@ -235,3 +245,9 @@ class Trainer:
             before = place
             wrong[message] |= not good
         return [not bad for bad in wrong.values()]
+
+
+def _wanted(checkpoint: Path) -> int | None:
+    """Return how many tokens the training of a checkpoint was to read in all."""
+    wanted = torch.load(checkpoint, map_location="cpu", weights_only=True).get("wanted")
+    return wanted if isinstance(wanted, int) else None

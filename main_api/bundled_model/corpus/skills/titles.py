@@ -48,9 +48,8 @@ def conversation(rng: Random, words: Words) -> Conversation:
 
 
 def shortened(subject: str) -> str:
-    """Return the first words of `subject` as a heading."""
-    text = " ".join(subject.replace('"', "").split()[:_LONGEST]).rstrip(",;:.?!")
-    return text if "://" in text else capital(text)
+    """Return the first words of `subject` as they stand; the product gives a title its capital."""
+    return " ".join(subject.replace('"', "").split()[:_LONGEST]).rstrip(",;:.?!")
 
 
 def _asked(rng: Random, words: Words) -> tuple[str, str, str]:

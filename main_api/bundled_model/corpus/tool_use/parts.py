@@ -1,7 +1,8 @@
 """Requests with several parts: how they are joined, and which part uses the result of an earlier one."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from main_api.bundled_model.corpus.ask import Ask, KindName
@@ -34,6 +35,8 @@ _LINKS = (
     "Second: ",
     "Plus: ",
 )
+_ALL = re.compile(r"\b(everything|all of|findings|results|facts)\b")
+_BOTH = re.compile(r"\b(both|two)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,24 @@ def parts(rng: Random, words: Words, count: int) -> Parts:
         if number > 1 and rng.random() < _BUILDING_ON:
             kind = rng.choices(_DEPENDENT, (5, 3, 2, 2, 2))[0]
             text = phrases("parts").say(rng, f"dependent {kind}", n=rng.choice(_NUMBERS))
-            both = number > 2 and any(word in text for word in ("both", "two", "results", "findings", "everything"))
-            found.append(Part(text, kind, (number - 2, number - 1) if both else (number - 1,), None))
+            found.append(Part(text, kind, _needs(text, number), None))
         else:
             ask = some_ask(rng, words, kinds=kinds)
             found.append(Part(message(rng, ask.clause), ask.kind, (), ask))
-    return Parts(_together(rng, [part.text for part in found]), found)
+    text = _together(rng, [part.text for part in found])
+    return Parts(text, [replace(part, text=_as_written(part.text, text)) for part in found])
+
+
+def _needs(clause: str, number: int) -> tuple[int, ...]:
+    """Return the parts whose results `clause`, the part `number`, uses: the one before, both, or all of them."""
+    if _ALL.search(clause):
+        return tuple(range(1, number))
+    return tuple(range(max(1, number - 2), number)) if _BOTH.search(clause) else (number - 1,)
+
+
+def _as_written(clause: str, text: str) -> str:
+    """Return `clause` as it stands in `text`, where it may begin with a capital."""
+    return clause if clause in text else capital(clause)
 
 
 def _sentences(rng: Random, asks: Sequence[Ask]) -> Parts:
