@@ -52,7 +52,7 @@ def build_in_copying(network: Network, seed: int) -> None:
 
 def _note_previous_token(network: Network, projection: Tensor) -> None:
     """Head 0 of the first layer attends to the position before by the fast rotary pairs and notes its token."""
-    layer, shape = network.layers[0], network.shape
+    layer, shape = network.layer(0), network.shape
     half, tokens = _NOTE // 2, shape.width - _NOTE - 1
     normed = _CONSTANT / _rms(shape.width, tokens, notes=False)
     size = math.sqrt(_PREVIOUS_SHARPNESS) / normed
@@ -71,7 +71,7 @@ def _note_previous_token(network: Network, projection: Tensor) -> None:
 def _find_and_copy(network: Network, head: int, projection: Tensor, subspace: Tensor) -> None:
     """A head of the second layer matches the current token with the noted ones, in the slow rotary pairs, which hardly
     depend on the distance, and brings the token that stands there."""
-    layer, shape = network.layers[1], network.shape
+    layer, shape = network.layer(1), network.shape
     tokens, half, quarter = shape.width - _NOTE - 1, _NOTE // 2, _NOTE // 4
     rows = slice(head * _NOTE, (head + 1) * _NOTE)
     slow = [*range(quarter, half), *range(half + quarter, _NOTE)]

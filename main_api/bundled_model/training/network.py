@@ -2,7 +2,7 @@
 MLX all run as it is."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
@@ -41,7 +41,7 @@ class Network(nn.Module):
         super().__init__()
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(_Layer(shape) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=shape.norm_eps)
         cos, sin = _rotations(shape)
         self.register_buffer("cos", cos, persistent=False)
@@ -56,11 +56,15 @@ class Network(nn.Module):
             hidden = layer(hidden, cos, sin)
         return self.norm(hidden)
 
+    def layer(self, number: int) -> "Layer":
+        """Return a layer with its type."""
+        return cast("Layer", self.layers[number])
+
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.embedding.weight)
 
 
-class _Layer(nn.Module):
+class Layer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         width, hidden = shape.width, shape.hidden
