@@ -7,6 +7,7 @@ from random import Random
 from main_api.bundled_model.corpus.conversation import Conversation
 from main_api.bundled_model.corpus.language.words import Words
 from main_api.bundled_model.corpus.skills import (
+    choosing,
     copying,
     extraction,
     native,
@@ -24,27 +25,36 @@ from main_api.bundled_model.corpus.skills import (
 Skill = Callable[[Random, Words], Conversation]
 
 MIXTURE: dict[str, tuple[Skill, float]] = {
-    "react": (react.conversation, 34),
-    "native": (native.conversation, 12),
-    "plan": (plan.conversation, 13),
-    "router": (router.conversation, 8),
-    "talk": (talk.conversation, 7),
-    "extraction": (extraction.conversation, 10),
-    "summary": (summary.conversation, 4),
-    "synthesis": (synthesis.conversation, 4),
+    "choosing": (choosing.conversation, 32),
+    "react": (react.conversation, 16),
+    "native": (native.conversation, 7),
+    "plan": (plan.conversation, 12),
+    "router": (router.conversation, 4),
+    "talk": (talk.conversation, 8),
+    "extraction": (extraction.conversation, 9),
+    "summary": (summary.conversation, 3),
+    "synthesis": (synthesis.conversation, 3),
     "titles": (titles.conversation, 3),
-    "research": (research.conversation, 2),
-    "slides": (slides_outline.conversation, 3),
-    "copying": (copying.conversation, 2),
+    "research": (research.conversation, 1),
+    "slides": (slides_outline.conversation, 1),
+    "copying": (copying.conversation, 1),
 }
 """Every skill with its share of the conversations."""
 
 
 _TOGETHER: dict[str, int] = {
-    "router": 5, "titles": 5, "research": 4, "slides": 4, "copying": 2, "extraction": 2, "summary": 2, "synthesis": 2,
-}  # fmt: skip
+    "router": 8,
+    "titles": 5,
+    "research": 4,
+    "slides": 4,
+    "copying": 2,
+    "extraction": 2,
+    "summary": 2,
+    "synthesis": 2,
+}
 """How many short exchanges of a skill may follow one another under one system prompt. The product has one at a time, as
-the first of each conversation is; together they are learned from with fewer tokens."""
+the first of each conversation is; together they are learned from with fewer tokens. Only skills whose system prompt
+says nothing of the exchange are among them."""
 _LONGEST = 1_800
 
 

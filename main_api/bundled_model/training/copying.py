@@ -50,6 +50,15 @@ def build_in_copying(network: Network, seed: int) -> None:
         _find_and_copy(network, head, projection, subspaces[head * _NOTE : (head + 1) * _NOTE])
 
 
+def keep_the_circuit(network: Network) -> None:
+    """Keep the embedding's constant and the room for notes as they were built: they carry the circuit for all tokens
+    alike, and a step of Adam, which moves every number by as much, would wash them out."""
+    tokens = network.shape.width - _NOTE - 1
+    learned = torch.zeros(network.shape.width, device=network.embedding.weight.device)
+    learned[:tokens] = 1
+    network.embedding.weight.register_hook(lambda gradient: gradient * learned)
+
+
 def _note_previous_token(network: Network, projection: Tensor) -> None:
     """Head 0 of the first layer attends to the position before by the fast rotary pairs and notes its token."""
     layer, shape = network.layer(0), network.shape

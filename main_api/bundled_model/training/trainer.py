@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from main_api.bundled_model.corpus.mixture import MIXTURE, conversations
 from main_api.bundled_model.tokenizer import load
 from main_api.bundled_model.training.batches import UNLEARNED, Batch, Encoded, Pools, batch, encode
-from main_api.bundled_model.training.copying import build_in_copying
+from main_api.bundled_model.training.copying import build_in_copying, keep_the_circuit
 from main_api.bundled_model.training.network import Network, Shape
 
 _WARM_UP = 60
@@ -46,7 +46,7 @@ class Options:
     tokens_per_batch: int = 6_144
     longest: int = 768
     matrix_rate: float = 0.01
-    embedding_rate: float = 3e-4
+    embedding_rate: float = 6e-4
     norm_rate: float = 1e-3
     workers: int = 1
     save_every_s: float = 300
@@ -77,6 +77,7 @@ class Trainer:
         self.network = Network(options.shape)
         build_in_copying(self.network, options.seed)
         self.network.to(self._device)
+        keep_the_circuit(self.network)
         self.progress = Progress()
         matrices = [p for name, p in self.network.named_parameters() if p.ndim == 2 and not name.startswith("embed")]
         norms = [p for p in self.network.parameters() if p.ndim == 1]
