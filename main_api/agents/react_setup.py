@@ -16,7 +16,8 @@ from shared.tools_contract import JsonObject, ToolDefinition
 _FOR_ONE_TURN_ONLY = frozenset({"tools", "tool_choice", "response_format", "n", "stop", "logprobs", "top_logprobs"})
 _MEANINGLESS_IN_STEPS = ("stop", "logprobs", "top_logprobs")
 _SMALLEST_STEP = 200
-_EXCHANGES = 2
+_EXCHANGES = 1
+"""The shipped model takes its arguments from any request that it sees."""
 _LONGEST_DESCRIPTION = 160
 _END_OF_SENTENCE = re.compile(r"\.\s|\n|[,;:(]? *\b(?:for example|for instance|such as|e\.g\.)", re.IGNORECASE)
 
@@ -47,7 +48,7 @@ def notices(task: Task, usable: Sequence[ToolDefinition]) -> list[Notice]:
         return found
     capabilities = task.model.capabilities
     if capabilities.tool_prompt == "signature" and len(_visible(task)) < len(task.messages):
-        found.append(Notice("history_trimmed", f"This small model sees only the last {_EXCHANGES} requests when it uses tools."))
+        found.append(Notice("history_trimmed", "This small model sees only the last request when it uses tools."))
     ignored = [] if capabilities.tool_mode == "native" else _ignored(task)
     if ignored:
         message = f"Ignored, because this model answers in steps: {', '.join(ignored)}."
@@ -73,7 +74,7 @@ def turn_options(task: Task, capabilities: Capabilities) -> JsonObject:
 
 def _visible(task: Task) -> Sequence[Message]:
     """Return the messages that the model is shown. A model that can only copy may copy its arguments from whichever
-    request it finds, so it sees no more of them than "and times 3?" needs."""
+    request it finds, so it sees no more of them than it was trained for."""
     if task.model.capabilities.tool_prompt == "signature":
         return recent_exchanges(task.messages, _EXCHANGES)
     return task.messages
