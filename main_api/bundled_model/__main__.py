@@ -90,9 +90,9 @@ def check(folder: _Folder = DEFAULT_FOLDER, checkpoint: str = "final.pt") -> Non
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def evaluate(context: typer.Context) -> None:
     """Ask a GGUF file the hand-written requests, in the product's engine; `evaluate --help` lists the options."""
-    from main_api.bundled_model.evaluation.__main__ import main
+    from main_api.bundled_model.evaluation.__main__ import configured_main
 
-    raise typer.Exit(main(context.args))
+    raise typer.Exit(configured_main(context.args))
 
 
 def _learn_tokenizer(path: Path, seed: int, size: int) -> None:

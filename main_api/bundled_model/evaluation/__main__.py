@@ -25,7 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures; with `--out` write them with their failures too. Returns 0, 1 for an error, or with
     `--strict` 3 for a goal that was missed."""
     options = _parser().parse_args(arguments)
-    configure_logging(service="evaluation", level="warning")
     folders = [_folder(name) for name in options.set] or sorted(path for path in _SETS.iterdir() if path.is_dir())
     try:
         report = evaluate(
@@ -66,5 +65,11 @@ def _say(line: str, to: TextIO) -> None:
     to.flush()
 
 
+def configured_main(arguments: Sequence[str] | None = None) -> int:
+    """Do `main` in a process of its own, in which only warnings are logged."""
+    configure_logging(service="evaluation", level="warning")
+    return main(arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(configured_main())

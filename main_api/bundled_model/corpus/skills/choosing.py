@@ -44,8 +44,11 @@ def conversation(rng: Random, words: Words) -> Conversation:
     offer = Offer(rng, words, needed=asks, without=without)
     native = rng.random() < _NATIVE
     messages: list[Message] = [] if native else [system(instructions.steps(rng, offer.tools))]
-    for ask in asks:
-        if sum(len(text) for text, _ in segments(Conversation("choosing", messages, offer.tools))) > _LONGEST:
+    for number, ask in enumerate(asks):
+        if (
+            number
+            and sum(len(text) for text, _ in segments(Conversation("choosing", messages, offer.tools))) > _LONGEST
+        ):
             break
         if rng.random() < _WITHOUT_TOOLS:
             messages += _without_tools(rng, words, native=native)
