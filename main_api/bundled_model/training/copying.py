@@ -56,7 +56,11 @@ def keep_the_circuit(network: Network) -> None:
     tokens = network.shape.width - _NOTE - 1
     learned = torch.zeros(network.shape.width, device=network.embedding.weight.device)
     learned[:tokens] = 1
-    network.embedding.weight.register_hook(lambda gradient: gradient * learned)
+
+    def of_what_is_learned(gradient: Tensor) -> Tensor:
+        return gradient * learned
+
+    network.embedding.weight.register_hook(of_what_is_learned)
 
 
 def _note_previous_token(network: Network, projection: Tensor) -> None:
