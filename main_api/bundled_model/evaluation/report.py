@@ -94,7 +94,8 @@ class Report:
         parts = [
             f"# Evaluation of {self.model}",
             f"{self.size_bytes:,} bytes, SHA-256 `{self.sha256}`; {self.turns:,} turns in {self.seconds:.0f} s. "
-            "A goal that is not met is marked with ✗.",
+            "A goal that is not met is marked with ✗. Arguments are compared without regard to case, outer punctuation "
+            "and a leading article; where the sets accept several spans, each of them counts.",
             self.as_table(),
             "## What went wrong",
         ]

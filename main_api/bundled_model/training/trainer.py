@@ -115,6 +115,8 @@ class Trainer:
         """Train to the end, or `steps` steps. The latest state is `last.pt`, the one before the rate falls `steady.pt`,
         the end `final.pt`."""
         options, folder = self._options, self._options.folder
+        if self._done() >= 1:
+            return
         for wanted in (signal.SIGINT, signal.SIGTERM):
             signal.signal(wanted, self._ask_to_stop)
         saved = started = time.monotonic()
@@ -133,7 +135,9 @@ class Trainer:
             if over or self._stop or time.monotonic() - saved > options.save_every_s:
                 speed = (self.progress.tokens - begun_with) / (time.monotonic() - started)
                 self._report(sum(losses) / len(losses), speed)
-                self.save(folder / ("final.pt" if over else "last.pt"))
+                self.save(folder / "last.pt")
+                if over:
+                    self.save(folder / "final.pt")
                 saved, losses = time.monotonic(), []
             if over or self._stop:
                 return
