@@ -156,8 +156,8 @@ class Settings(BaseSettings):
         None,
         description="Keys of other services for the tools API, as name:key,name:key; at least 32 characters each",
     )
-    tools_caller_concurrency: int = Field(64, ge=1, description="Tool calls of one service that run at the same time")
-    tools_caller_waiting: int = Field(512, ge=0, description="Tool calls of one service that may wait for their turn")
+    tools_caller_concurrency: int = Field(64, ge=1, description="Calls of one tool that a service has running at once")
+    tools_caller_waiting: int = Field(512, ge=0, description="Calls of one tool that wait for their turn, by workspace")
     default_tool_timeout: Seconds = Field(30, description="Seconds that a tool call may take")
     tools_llm_api_key: SecretStr | None = Field(
         None, description="Key that tools ask models with; empty: made on first start and kept in DATA_DIR/secrets"

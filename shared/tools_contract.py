@@ -1,8 +1,9 @@
 """The wire contract between the main API (or any other service) and the tools API.
 
 `GET /v1/tools` answers a `ToolList`; `POST /v1/tools/{name}/invoke` takes an `InvokeRequest` and answers a
-`ToolResult`. A tool that ran and failed is a `200` with `ok: false`; 4xx and 5xx mean that the contract or the machine
-failed. Requests refuse unknown fields; answers ignore them, so the two sides can be upgraded one after the other.
+`ToolResult`, at once or at the end of a stream of events. A tool that ran and failed is a `200` with `ok: false`; 4xx
+and 5xx mean that the contract or the machine failed. Requests refuse unknown fields; answers ignore them, so the two
+sides can be upgraded one after the other.
 """
 
 from typing import Annotated, Any, Literal
@@ -26,6 +27,7 @@ class ToolDefinition(_Answer):
     """One tool as a model sees it. `parameters` is a JSON Schema (2020-12) of type `object`.
 
     One that is not `available` is refused with 503, the `unavailable_code` (`sandbox_unavailable`, say) and the reason.
+    One that `streams` can show what it prints while it runs.
     """
 
     name: str
@@ -35,6 +37,7 @@ class ToolDefinition(_Answer):
     available: bool = True
     unavailable_reason: str | None = None
     unavailable_code: str | None = None
+    streams: bool = False
 
 
 class ToolList(_Answer):
@@ -48,13 +51,15 @@ class InvokeRequest(_Request):
     """One call of a tool.
 
     `workspace` names an isolated folder that lives on between calls (a session's id, say); without one the call gets
-    a fresh folder that is gone afterwards, except for its artifacts. `deadline_ms` is counted from the arrival.
+    a fresh folder that is gone afterwards, except for its artifacts. `deadline_ms` is counted from the arrival. With
+    `stream` the answer is server-sent events: `output` as the tool prints, then one `result` or one `error`.
     """
 
     arguments: JsonObject = Field(default_factory=dict)
     workspace: Annotated[str, Field(pattern=WORKSPACE_PATTERN)] | None = None
     deadline_ms: Annotated[int, Field(ge=1, le=600_000)] = 30_000
     request_id: Annotated[str, Field(max_length=128)] | None = None
+    stream: bool = False
 
 
 class Artifact(_Answer):

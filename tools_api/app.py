@@ -5,9 +5,9 @@ To add a tool, write a class as `tools_api/invoke/tool.py` says and name it in `
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
@@ -30,7 +30,7 @@ from tools_api.invoke import router as invoke_router
 from tools_api.invoke.auth import MAIN_API, ServiceKeys
 from tools_api.invoke.registry import ToolRegistry
 from tools_api.invoke.service import Invoker
-from tools_api.invoke.slots import CallerSlots
+from tools_api.invoke.slots import Shares, ToolSlots
 from tools_api.invoke.tool import Tool
 from tools_api.invoke.workspaces import Workspaces
 from tools_api.mcp.endpoint import McpEndpoint
@@ -43,6 +43,7 @@ _log = get_logger("tools_api")
 _MIB = 1024 * 1024
 _MAX_BODY_BYTES = 4 * _MIB  # calls carry arguments, not files; parsing this much does not stall the loop
 _SWEEP_EVERY_S = 600.0
+_CALCULATIONS = 4  # two workers, and two calls ready for them; the others wait where turns are taken
 
 
 class State(TypedDict):
@@ -57,10 +58,12 @@ class State(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Toolset:
-    """The tools of a process, and at which sandbox level they run untrusted code (`off`: not at all)."""
+    """The tools of a process, at which sandbox level they run untrusted code (`off`: not at all), and how many calls of
+    those that are named in `slots` can run at once."""
 
     tools: Sequence[Tool]
     sandbox_level: Callable[[], str]
+    slots: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @asynccontextmanager
@@ -78,7 +81,11 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
     async with WorkerPool() as pool:
         await sandbox.start()
         try:
-            yield Toolset(tools=[Calculator(pool), coder], sandbox_level=lambda: sandbox.report.level or "off")
+            yield Toolset(
+                tools=[Calculator(pool), coder],
+                sandbox_level=lambda: sandbox.report.level or "off",
+                slots={"calculator": _CALCULATIONS, "python_coder": settings.sandbox_concurrency},
+            )
         finally:
             await sandbox.aclose()
 
@@ -142,7 +149,9 @@ async def _running(settings: Settings, toolset: Toolset) -> AsyncGenerator[State
         registry=ToolRegistry(toolset.tools),
         workspaces=workspaces,
         artifacts=artifacts,
-        slots=CallerSlots(running=settings.tools_caller_concurrency, waiting=settings.tools_caller_waiting),
+        slots=ToolSlots(
+            Shares(running=settings.tools_caller_concurrency, waiting=settings.tools_caller_waiting), toolset.slots
+        ),
     )
     mcp = McpServer(invoker, deadline_ms=round(settings.default_tool_timeout * 1000), max_body_bytes=_MAX_BODY_BYTES)
     sweeping = asyncio.create_task(_sweep_for_ever(workspaces, artifacts))

@@ -95,7 +95,7 @@ class ToolsClient:
                 deadline_ms=deadline_ms,
                 request_id=current_request_id()[:128],
             )
-            body = orjson.dumps(request.model_dump())
+            body = orjson.dumps(request.model_dump(exclude_unset=True))  # an older tools API refuses newer fields
         except (ValidationError, TypeError) as error:
             return ToolResult.failed("invalid_arguments", f"The call cannot be sent: {str(error)[:300]}")
         return await self._invoke(name, body)

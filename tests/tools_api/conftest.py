@@ -1,7 +1,7 @@
 """The tools API in the test's own event loop, on a real port."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +39,10 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
-    async def serving(*tools: Tool, **overrides: Any) -> AsyncGenerator[Served]:
+    async def serving(*tools: Tool, slots: Mapping[str, int] | None = None, **overrides: Any) -> AsyncGenerator[Served]:
         @asynccontextmanager
         async def given_tools(_settings: Settings) -> AsyncIterator[Toolset]:
-            yield Toolset(tools=tools, sandbox_level=lambda: "off")
+            yield Toolset(tools=tools, sandbox_level=lambda: "off", slots=slots or {})
 
         settings = Settings(
             _env_file=None,  # pyright: ignore[reportCallIssue]

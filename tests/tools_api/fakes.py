@@ -31,6 +31,7 @@ class FakeTool:
     available: bool = True
     unavailable_reason: str | None = None
     unavailable_code: str | None = None
+    streams: bool = False
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
 
     @property
@@ -43,6 +44,7 @@ class FakeTool:
             available=self.available,
             unavailable_reason=self.unavailable_reason,
             unavailable_code=self.unavailable_code,
+            streams=self.streams,
         )
 
     async def run(self, call: ToolCall) -> ToolOutput:

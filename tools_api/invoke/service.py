@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -11,9 +12,10 @@ from shared.errors import TwinportError, Unavailable
 from shared.logging import get_logger
 from shared.tools_contract import Artifact, InvokeRequest, ToolDefinition, ToolError, ToolResult
 from tools_api.invoke.arguments import problem_with
+from tools_api.invoke.live import LiveOutput
 from tools_api.invoke.registry import ToolRegistry
 from tools_api.invoke.result import OutputLimits, assemble, cap, failed
-from tools_api.invoke.slots import CallerSlots
+from tools_api.invoke.slots import Caller, ToolSlots
 from tools_api.invoke.tool import OutputFile, Tool, ToolCall, ToolOutput
 from tools_api.invoke.workspaces import Workspaces
 
@@ -59,7 +61,9 @@ class _Call:
     tool: Tool
     definition: ToolDefinition
     request: InvokeRequest
+    live: LiveOutput | None
     started: float = field(default_factory=time.perf_counter)
+    had_its_turn: bool = False
 
     @property
     def seconds(self) -> float:
@@ -79,7 +83,7 @@ class Invoker:
         registry: ToolRegistry,
         workspaces: Workspaces,
         artifacts: ArtifactSink,
-        slots: CallerSlots,
+        slots: ToolSlots,
         limits: OutputLimits | None = None,
     ) -> None:
         self._registry = registry
@@ -96,9 +100,12 @@ class Invoker:
         """Return one tool's definition. Raises `NotFound`."""
         return self._registry.find(name).tool.definition
 
-    async def invoke(self, caller: str, name: str, request: InvokeRequest) -> ToolResult:
+    async def invoke(
+        self, caller: str, name: str, request: InvokeRequest, *, live: LiveOutput | None = None
+    ) -> ToolResult:
         """Call a tool; what it cannot do is a result with `ok: false`. Cancelling stops the tool.
 
+        `live` gets what the tool prints while it runs, if it is one that streams.
         Raises `NotFound`, `ToolUnavailable`, `RateLimited`, `StorageFull`: the contract or the machine failed.
         """
         registered = self._registry.find(name)
@@ -108,7 +115,7 @@ class Invoker:
         if (problem := problem_with(request.arguments, registered.validator)) is not None:
             _CALLS.labels(definition.name, "invalid_arguments").inc()
             return failed("invalid_arguments", problem)
-        return await self._observed(_Call(caller, registered.tool, definition, request))
+        return await self._observed(_Call(caller, registered.tool, definition, request, live))
 
     async def _observed(self, call: _Call) -> ToolResult:
         name = call.definition.name
@@ -136,24 +143,19 @@ class Invoker:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            limit = call.request.deadline_ms / 1000
-            message = f"The tool did not finish within {limit:g} s and was stopped. Ask for less, or split the work."
-            return failed("timeout", message, wall_s=call.seconds)
+            return failed("timeout", _too_late(call), wall_s=call.seconds)
 
     async def _placed(self, call: _Call) -> ToolResult:
+        """Wait for the workspace first: who waits for that should not hold a slot."""
+        caller = Caller(call.caller, call.request.workspace or "")
+        slots = self._slots.of(call.definition.name)
         async with (
-            self._slots.slot(call.caller),
+            slots.place(caller),
             self._workspaces.lease(call.caller, call.request.workspace) as workspace,
+            slots.turn(caller),
         ):
-            output = await self._contained(
-                call.tool,
-                ToolCall(
-                    arguments=call.request.arguments,
-                    workspace=workspace,
-                    timeout_s=max(call.seconds_left, 0.001),
-                    caller=call.caller,
-                ),
-            )
+            call.had_its_turn = True
+            output = await self._contained(call.tool, _tool_call(call, workspace))
             artifacts = [await self._artifacts.save(call.caller, file) for file in output.files]
             return assemble(output, tuple(artifacts), wall_s=call.seconds)
 
@@ -165,3 +167,20 @@ class Invoker:
         except Exception:  # noqa: BLE001 -- the tool boundary: a tool's fault is a result, never a broken process
             _log.exception("tool_failed", tool=tool.definition.name)
             return ToolOutput(error=_TOOL_FAILED)
+
+
+def _tool_call(call: _Call, workspace: Path) -> ToolCall:
+    return ToolCall(
+        arguments=call.request.arguments,
+        workspace=workspace,
+        timeout_s=max(call.seconds_left, 0.001),
+        caller=call.caller,
+        on_output=call.live.write if call.live and call.definition.streams else None,
+    )
+
+
+def _too_late(call: _Call) -> str:
+    limit = call.request.deadline_ms / 1000
+    if call.had_its_turn:
+        return f"The tool did not finish within {limit:g} s and was stopped. Ask for less, or split the work."
+    return f"The tool was busy with other calls for {limit:g} s and did not begin. Try again later."

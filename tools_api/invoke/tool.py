@@ -1,10 +1,15 @@
 """What a tool is. To add one, write a class with a `definition` and a `run` and name it in `tools_api/app.py`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from shared.tools_contract import JsonObject, Receipt, Source, ToolDefinition, ToolError
+
+StreamName = Literal["stdout", "stderr"]
+OutputListener = Callable[[StreamName, bytes], None]
+"""Takes output as it comes, cut anywhere. Never waits and never fails; to be called in the event loop's thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,13 +17,15 @@ class ToolCall:
     """One call, checked: `arguments` fit the tool's schema, `workspace` is a folder that only this call uses now.
 
     `timeout_s` is what is left of the caller's deadline; the boundary enforces it too, a tool may end earlier with
-    a better message. `caller` names the service that called, for fairness and logs.
+    a better message. `caller` names the service that called, for fairness and logs. `on_output` is there when it wants
+    to read along; a tool whose definition says `streams` then tells it what it prints.
     """
 
     arguments: JsonObject
     workspace: Path
     timeout_s: float
     caller: str
+    on_output: OutputListener | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

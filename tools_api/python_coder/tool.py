@@ -79,6 +79,7 @@ class PythonCoder:
             available=report.available,
             unavailable_reason=report.reason,
             unavailable_code="sandbox_unavailable",
+            streams=True,
         )
 
     async def run(self, call: ToolCall) -> ToolOutput:
@@ -99,7 +100,8 @@ class PythonCoder:
             env=_ENV,
             limits=limits,
         )
-        outcome = await self._sandbox.run(job, within_s=max(0.1, call.timeout_s - _MARGIN_S))
+        within_s = max(0.1, call.timeout_s - _MARGIN_S)
+        outcome = await self._sandbox.run(job, within_s=within_s, on_output=call.on_output)
         notes = [f"left out of the run, too many or too large: {', '.join(left_out)}"] if left_out else []
         unkept = await asyncio.to_thread(self._keep, call.workspace, inputs, outcome.files)
         notes += (

@@ -5,16 +5,17 @@ Nothing here is believed: pipes are read up to a cap, then the run ends; time is
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.logging import get_logger
 from tools_api.sandbox.cgroup import Cgroup
 from tools_api.sandbox.limits import Limits
-from tools_api.sandbox.outcome import Job, LimitName, Outcome
+from tools_api.sandbox.outcome import Job, LimitName, Outcome, OutputListener
 from tools_api.sandbox.process_tree import descendants, kernel_uids
 from tools_api.sandbox.protocol import HELLO, Answer, BrokenAnswer, decode_answer, encode_job, max_answer_bytes
 from tools_api.sandbox.watchdog import Watchdog
@@ -35,15 +36,19 @@ class SandboxBroken(Exception):
 
 @dataclass(slots=True)
 class Pipe:
-    """What has come through one pipe, at most `limit` bytes of it."""
+    """What has come through one pipe, at most `limit` bytes of it; who `listens` hears of them as they come."""
 
     limit: int
     content: bytearray = field(default_factory=bytearray)
+    listens: Callable[[bytes], None] | None = None
 
     def add(self, piece: bytes) -> bool:
         """Keep what fits; say whether it all did."""
         fits = len(self.content) + len(piece) <= self.limit
-        self.content += piece[: self.limit - len(self.content)]
+        kept = piece[: self.limit - len(self.content)]
+        self.content += kept
+        if self.listens and kept:
+            self.listens(kept)
         return fits
 
 
@@ -75,8 +80,11 @@ class Execution:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise SandboxBroken(lines[-1][:300] if lines else "it ended without a word")
 
-    async def do(self, job: Job, cgroup: Cgroup | None) -> Outcome:
-        """Run the job to its end or to its first limit."""
+    async def do(self, job: Job, cgroup: Cgroup | None, on_output: OutputListener | None = None) -> Outcome:
+        """Run the job to its end or to its first limit; `on_output` hears what it prints, as far as it is kept."""
+        if on_output:
+            self._stdout.listens = functools.partial(on_output, "stdout")
+            self._stderr.listens = functools.partial(on_output, "stderr")
         started = time.monotonic()
         watchdog = Watchdog(self._process.pid, self._limits, cgroup)
         limit = await self._until_done(job, watchdog)

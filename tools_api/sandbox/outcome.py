@@ -1,6 +1,6 @@
 """What goes into a sandbox and what comes out: values only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,8 @@ from tools_api.sandbox.limits import Limits
 
 LimitName = Literal["timeout", "cpu", "memory", "output", "files"]
 Level = Literal["ns-seccomp"]
+OutputListener = Callable[[Literal["stdout", "stderr"], bytes], None]
+"""Hears what a run prints as it comes, cut anywhere and capped as the outcome is; must neither wait nor fail."""
 
 
 class SandboxUnavailable(Unavailable):

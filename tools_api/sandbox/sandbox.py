@@ -10,7 +10,7 @@ from shared.logging import get_logger
 from tools_api.sandbox.execution import SandboxBroken
 from tools_api.sandbox.interpreter import Interpreter, own_interpreter
 from tools_api.sandbox.limits import Limits
-from tools_api.sandbox.outcome import Job, Level, Outcome, SandboxReport, SandboxUnavailable
+from tools_api.sandbox.outcome import Job, Level, Outcome, OutputListener, SandboxReport, SandboxUnavailable
 from tools_api.sandbox.selftest import SelfTestFailed, run_self_test
 from tools_api.sandbox.spawner import Spawner, Unusable, explain_broken, prepare
 
@@ -84,8 +84,9 @@ class Sandbox:
         self._report = report
         return report
 
-    async def run(self, job: Job, *, within_s: float | None = None) -> Outcome:
+    async def run(self, job: Job, *, within_s: float | None = None, on_output: OutputListener | None = None) -> Outcome:
         """Run `job` in a fresh sandbox; `within_s` bounds the wait for a free slot and the run together.
+        `on_output` hears what it prints while it runs.
 
         Raises `SandboxUnavailable` if no level works, `SandboxBusy` if no slot came free in time.
         """
@@ -97,7 +98,7 @@ class Sandbox:
             if within_s is not None:
                 left = within_s - (time.monotonic() - started)
                 limits = replace(limits, wall_s=max(0.05, min(limits.wall_s, left)))
-            return await self._run_now(job, limits)
+            return await self._run_now(job, limits, on_output)
         finally:
             self._slots.release()
 
@@ -108,9 +109,9 @@ class Sandbox:
         except TimeoutError:
             raise SandboxBusy("All sandboxes are busy; try again in a moment.", retry_after=1.0) from None
 
-    async def _run_now(self, job: Job, limits: Limits) -> Outcome:
+    async def _run_now(self, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
         try:
-            return await _run(self._spawner_or_raise(), job, limits)
+            return await _run(self._spawner_or_raise(), job, limits, on_output)
         except (SandboxBroken, Unusable) as error:
             _log.warning("sandbox_broken", reason=str(error))
             report = await self.probe()
@@ -158,9 +159,9 @@ class Sandbox:
             await self.probe()
 
 
-async def _run(spawner: Spawner, job: Job, limits: Limits) -> Outcome:
+async def _run(spawner: Spawner, job: Job, limits: Limits, on_output: OutputListener | None = None) -> Outcome:
     async with spawner.spawn(job, limits) as (execution, cgroup):
-        return await execution.do(job, cgroup)
+        return await execution.do(job, cgroup, on_output)
 
 
 def _off(reason: str) -> SandboxReport:

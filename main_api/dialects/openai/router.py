@@ -20,9 +20,9 @@ from main_api.dialects.direct_route import DirectRoute
 from main_api.dialects.errors import validation_failure
 from main_api.dialects.openai.render import chunk_frames, completion, failure_frame
 from main_api.dialects.openai.schemas import ChatCompletionRequest, PortalTools, sampling_options
-from main_api.dialects.sse import EventStreamResponse, ServerStops
 from shared.disconnect import while_connected
 from shared.errors import ClientDisconnected, InvalidRequest, PayloadTooLarge
+from shared.sse import EventStreamResponse, ServerStops
 from shared.tools_contract import JsonObject
 
 _AGENT_WITH_TOOLS = "react"

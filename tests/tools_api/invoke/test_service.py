@@ -9,11 +9,12 @@ from prometheus_client import REGISTRY
 
 from shared.errors import NotFound, RateLimited, StorageFull, Unavailable
 from shared.tools_contract import Artifact, InvokeRequest, ToolError
-from tests.tools_api.fakes import FakeTool, Hanging
+from tests.tools_api.fakes import FakeTool, Hanging, echo
+from tools_api.invoke.live import LiveOutput
 from tools_api.invoke.registry import ToolRegistry
 from tools_api.invoke.result import OutputLimits
 from tools_api.invoke.service import Invoker, ToolUnavailable
-from tools_api.invoke.slots import CallerSlots
+from tools_api.invoke.slots import Shares, ToolSlots
 from tools_api.invoke.tool import OutputFile, ToolCall, ToolOutput
 from tools_api.invoke.workspaces import Workspaces
 
@@ -36,7 +37,7 @@ def invoker(tmp_path: Path, *tools: FakeTool, sink: KeptFiles | None = None, run
         registry=ToolRegistry(tools),
         workspaces=Workspaces(tmp_path, max_bytes=10**6, total_bytes=10**7, ttl_s=60),
         artifacts=sink or KeptFiles(),
-        slots=CallerSlots(running=running, waiting=1),
+        slots=ToolSlots(Shares(running=running, waiting=1)),
         limits=OutputLimits(content_chars=100),
     )
 
@@ -148,7 +149,11 @@ async def test_a_tools_own_timeout_error_is_not_the_deadline(tmp_path: Path) -> 
 
 async def test_cancelling_stops_the_tool_and_frees_the_slot(tmp_path: Path) -> None:
     hanging = Hanging()
-    boundary = invoker(tmp_path, FakeTool(hanging), FakeTool(name="quick"), running=1)
+
+    async def hanging_once(call: ToolCall) -> ToolOutput:
+        return await (echo(call) if hanging.begun.is_set() else hanging(call))
+
+    boundary = invoker(tmp_path, FakeTool(hanging_once), running=1)
     before = counted("cancelled")
     calling = asyncio.create_task(boundary.invoke("a", "echo", request()))
     await hanging.begun.wait()
@@ -158,7 +163,7 @@ async def test_cancelling_stops_the_tool_and_frees_the_slot(tmp_path: Path) -> N
 
     assert hanging.stopped.is_set()
     assert counted("cancelled") == before + 1
-    assert (await boundary.invoke("a", "quick", request(deadline_ms=1000))).ok
+    assert (await boundary.invoke("a", "echo", request())).ok
 
 
 async def test_too_many_waiting_calls_are_refused(tmp_path: Path) -> None:
@@ -226,3 +231,51 @@ async def test_calls_are_counted_by_tool_and_outcome(tmp_path: Path) -> None:
 
     after = (counted("ok"), counted("invalid_arguments"), counted("timeout", "slow"))
     assert after == tuple(count + 1 for count in before)
+
+
+async def test_a_tool_that_streams_is_read_along_and_another_is_not(tmp_path: Path) -> None:
+    async def printing(call: ToolCall) -> ToolOutput:
+        if call.on_output:
+            call.on_output("stdout", b"on the way")
+        return ToolOutput(content="done")
+
+    plain, streaming = FakeTool(printing, name="plain"), FakeTool(printing, name="streaming", streams=True)
+    boundary = invoker(tmp_path, plain, streaming)
+    read: dict[str, list[str]] = {}
+    for name in ("plain", "streaming"):
+        live = LiveOutput()
+        assert (await boundary.invoke("a", name, request(), live=live)).content == "done"
+        live.end()
+        read[name] = [piece.text async for piece in live.pieces()]
+
+    assert read == {"plain": [], "streaming": ["on the way"]}
+
+
+async def test_a_call_that_never_had_its_turn_says_so(tmp_path: Path) -> None:
+    hanging = Hanging()
+    boundary = invoker(tmp_path, FakeTool(hanging), running=1)
+    first = asyncio.create_task(boundary.invoke("a", "echo", request()))
+    await hanging.begun.wait()
+
+    second = await boundary.invoke("a", "echo", request(deadline_ms=30))
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+    assert second.error is not None
+    assert "busy with other calls" in second.error.message
+
+
+async def test_who_waits_for_a_workspace_holds_no_slot(tmp_path: Path) -> None:
+    hanging = Hanging()
+
+    async def hanging_in_shared(call: ToolCall) -> ToolOutput:
+        return await (hanging(call) if call.workspace.name == "shared" else echo(call))
+
+    boundary = invoker(tmp_path, FakeTool(hanging_in_shared), running=2)
+    held = [asyncio.create_task(boundary.invoke("a", "echo", request(workspace="shared"))) for _ in range(2)]
+    await hanging.begun.wait()
+
+    assert (await boundary.invoke("a", "echo", request(workspace="mine"))).ok
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)

@@ -85,3 +85,12 @@ async def test_a_client_that_goes_away_stops_the_tool(serve: Serve, mode: str) -
         await asyncio.gather(calling, return_exceptions=True)
         async with asyncio.timeout(30):
             await hanging.stopped.wait()
+
+
+async def test_a_tool_that_streams_is_called_as_any_other(serve: Serve) -> None:
+    tool = FakeTool(streams=True)
+    async with serve(tool, slots={"echo": 1}) as served, connected(served) as client:
+        results = await asyncio.gather(*(client.call_tool("echo", {"text": str(number)}) for number in range(5)))
+
+    assert [result.content[0].text for result in results] == [str(number) for number in range(5)]  # pyright: ignore
+    assert [call.on_output for call in tool.calls] == [None] * 5

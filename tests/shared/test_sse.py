@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from main_api.dialects.sse import EventStreamResponse, Pace, ServerStops
 from shared.errors import TwinportError, UpstreamFailed
+from shared.sse import EventStreamResponse, Pace, ServerStops
 
 Message = MutableMapping[str, Any]
 
