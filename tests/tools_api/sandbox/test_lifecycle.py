@@ -9,15 +9,14 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from tests.tools_api.marked import alive, until_alive, until_gone
 from tests.tools_api.sandbox.conftest import LIMITS, Attacker, need_bubblewrap
-from tests.tools_api.sandbox.test_attacks_on_resources import _alive
 from tools_api.sandbox import Job, Sandbox, SandboxBusy, SandboxOptions
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="session")]
@@ -29,21 +28,14 @@ def _sleeper(marker: str) -> Job:
     return Job(argv=("/bin/sh", "-c", f"setsid sleep 60 & sleep 60; : {marker}"))
 
 
-async def _until_alive(marker: str) -> None:
-    deadline = time.monotonic() + 10
-    while not _alive(marker):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
 async def test_cancelling_a_run_leaves_no_process(attacker: Attacker) -> None:
     marker = secrets.token_hex(8)
     running = asyncio.create_task(attacker.sandbox.run(_sleeper(marker)))
-    await _until_alive(marker)
+    await until_alive(marker)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert _alive(marker) == []
+    assert alive(marker) == []
 
 
 async def test_cancelling_at_any_moment_of_the_start_leaves_no_process(attacker: Attacker) -> None:
@@ -76,17 +68,11 @@ async def test_killing_the_service_leaves_no_process() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path])},
     )
     try:
-        deadline = time.monotonic() + 20
-        while len(_alive(marker)) < 4:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+        await until_alive(marker, count=4)
     finally:
         service.send_signal(signal.SIGKILL)
         service.wait()
-    deadline = time.monotonic() + 20
-    while _alive(marker):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+    await until_gone(marker)
 
 
 async def test_a_run_outlives_the_thread_that_asked_for_it(attacker: Attacker) -> None:

@@ -35,6 +35,7 @@ _PIECE = 1 << 16
 def main() -> None:
     """Do one job and exit."""
     result_fd = int(sys.argv[1])
+    _close_all_but(result_fd)
     _restrict(sys.argv[2])
     os.write(result_fd, b"H")
     fields = decode(_read_exactly(int.from_bytes(_read_exactly(8), "big")))
@@ -62,6 +63,12 @@ def decode(body: bytes) -> Fields:
     """Undo `encode`, without the length."""
     parts = body.decode("utf-8", "surrogateescape").split("\0")
     return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _close_all_but(result_fd: int) -> None:
+    """Close what the service passed on by mistake: event loops do not all close what is inheritable."""
+    os.closerange(3, result_fd)
+    os.closerange(result_fd + 1, 1 << 20)
 
 
 def _restrict(limits: str) -> None:
