@@ -1,10 +1,9 @@
-"""One sandbox process from start to end: feed it, drain it, watch it, and leave nothing of it behind.
+"""One job in a started sandbox: feed it, drain it, watch it, and leave nothing of it behind.
 
 Nothing here is believed: pipes are read up to a cap, then the run ends; time is kept outside as well as inside.
 """
 
 import asyncio
-import contextlib
 import functools
 import os
 import signal
@@ -12,26 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.logging import get_logger
 from tools_api.sandbox.cgroup import Cgroup
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, LimitName, Outcome, OutputListener
-from tools_api.sandbox.process_tree import descendants, kernel_uids
+from tools_api.sandbox.process import SandboxProcess
 from tools_api.sandbox.protocol import HELLO, Answer, BrokenAnswer, decode_answer, encode_job, max_answer_bytes
 from tools_api.sandbox.watchdog import Watchdog
 
-_log = get_logger(__name__)
-
 _PIECE = 1 << 16
-_START_TIMEOUT_S = 10.0
-_LEAVING_S = 0.2
-_ENDING_S = 5.0
 _COLLECTING_S = 0.45
 """What the supervisor gets beyond the wall time to kill the job and hand its files over."""
-
-
-class SandboxBroken(Exception):
-    """The sandbox did not come up; the message is bwrap's last line."""
 
 
 @dataclass(slots=True)
@@ -55,30 +44,16 @@ class Pipe:
 class Execution:
     """A started sandbox that does one job."""
 
-    def __init__(self, process: asyncio.subprocess.Process, result: asyncio.StreamReader, limits: Limits) -> None:
+    def __init__(self, process: SandboxProcess, limits: Limits) -> None:
         self._process = process
-        self._result = result
         self._limits = limits
         self._stdout = Pipe(limits.output_bytes)
         self._stderr = Pipe(limits.output_bytes)
-        self._answer = Pipe(max_answer_bytes(limits))
+        self._answer = Pipe(max_answer_bytes(limits), bytearray(HELLO))  # which `until_ready` has taken
 
     async def until_ready(self) -> None:
         """Wait until the restrictions hold. Raises `SandboxBroken` if they never do."""
-        try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                hello = await self._result.read(len(HELLO))
-        except TimeoutError:
-            hello = b""
-        if hello == HELLO:
-            self._answer.add(hello)
-            if 0 in kernel_uids(self._process.pid):
-                raise SandboxBroken("it runs as the kernel's uid 0")
-            return
-        self.kill()
-        said = await self._process.stderr.read(_PIECE) if self._process.stderr else b""
-        lines = said.decode("utf-8", "replace").strip().splitlines()
-        raise SandboxBroken(lines[-1][:300] if lines else "it ended without a word")
+        await self._process.until_ready()
 
     async def do(self, job: Job, cgroup: Cgroup | None, on_output: OutputListener | None = None) -> Outcome:
         """Run the job to its end or to its first limit; `on_output` hears what it prints, as far as it is kept."""
@@ -89,48 +64,15 @@ class Execution:
         watchdog = Watchdog(self._process.pid, self._limits, cgroup)
         limit = await self._until_done(job, watchdog)
         if limit is None:
-            await self._ended()
-        self.kill()
+            await self._process.ended()
+        self._process.kill()
         if cgroup:
             await watchdog.read()
         return self._outcome(limit, watchdog, wall_s=time.monotonic() - started)
 
-    def kill(self) -> None:
-        """Kill bwrap, its process group and its children; the kernel takes the sandbox's pid namespace along.
-
-        bwrap alone would do once it stands. While it starts, its child is for some moments not yet bound to its life:
-        first it shares the group, then it has a session of its own and is only found as a child. Not by
-        `Process.kill`, which polls, and so takes the exit status away from asyncio's child watcher.
-        """
-        if self._process.returncode is not None:
-            return
-        children = list(descendants(self._process.pid))
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for child in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(child, signal.SIGKILL)
-
     async def gone(self) -> None:
-        """Kill bwrap and wait for its end."""
-        self.kill()
-        if self._process.stdin:
-            self._process.stdin.close()  # a supervisor that waits for its job ends with it
-        try:
-            async with asyncio.timeout(_ENDING_S):
-                for reader in (self._process.stdout, self._process.stderr, self._result):
-                    # asyncio learns of an exit only when the pipes are at their end; little is left in them
-                    while reader and await reader.read(_PIECE):
-                        pass
-                await self._process.wait()
-        except TimeoutError:  # a process that can't be killed waits for the machine's disk; no caller should
-            _log.error("sandbox_survived_its_end", pid=self._process.pid)
-
-    async def _ended(self) -> None:
-        """Let bwrap end by itself for a moment: killed, it leaves its dead to the machine's init."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LEAVING_S):
-                await self._process.wait()
+        """Kill the sandbox and wait for its end."""
+        await self._process.gone()
 
     async def _until_done(self, job: Job, watchdog: Watchdog) -> LimitName | None:
         """Race the job's end against its limits; return the limit that won."""
@@ -151,15 +93,13 @@ class Execution:
     async def _talk(self, job: Job) -> LimitName | None:
         """Feed the job and drain the pipes until all are closed, or one overflows."""
         process = self._process
-        if process.stdin is None or process.stdout is None or process.stderr is None:
-            raise SandboxBroken("it has no pipes")
         feeding = asyncio.ensure_future(_feed(process.stdin, encode_job(job, self._limits)))
         draining = [
             asyncio.ensure_future(_drain(reader, pipe))
             for reader, pipe in (
                 (process.stdout, self._stdout),
                 (process.stderr, self._stderr),
-                (self._result, self._answer),
+                (process.result, self._answer),
             )
         ]
         try:

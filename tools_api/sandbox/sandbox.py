@@ -7,10 +7,10 @@ from pathlib import Path
 
 from shared.errors import Unavailable
 from shared.logging import get_logger
-from tools_api.sandbox.execution import SandboxBroken
 from tools_api.sandbox.interpreter import Interpreter, own_interpreter
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, Level, Outcome, OutputListener, SandboxReport, SandboxUnavailable
+from tools_api.sandbox.process import SandboxBroken
 from tools_api.sandbox.selftest import SelfTestFailed, run_self_test
 from tools_api.sandbox.spawner import Spawner, Unusable, explain_broken, prepare
 

@@ -17,6 +17,7 @@ from tools_api.sandbox.host_user import HostUserUnusable, OrdinaryUser, Root
 from tools_api.sandbox.interpreter import Interpreter
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, ReadOnlyTree
+from tools_api.sandbox.process import BubblewrapProcess
 from tools_api.sandbox.seccomp import SeccompUnavailable, compile_filter
 
 _SUPERVISOR = ReadOnlyTree(Path(__file__).parent / "inside" / "supervisor.py", "/opt/supervisor.py")
@@ -112,7 +113,7 @@ class Spawner:
                 if_not_started.callback(transport.close)
                 process = await _exec(argv, (seccomp_fd, result_write))
                 if_not_started.pop_all()
-            return Execution(process, result, limits)
+            return Execution(BubblewrapProcess(process, result), limits)
 
 
 def prepare(*, bubblewrap: Path | None, interpreter: Interpreter, use_cgroups: bool) -> Spawner:

@@ -21,7 +21,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
 Fields = list[tuple[str, str]]
 Stamp = tuple[int, int, int]  # inode, size, time of the last change
@@ -33,10 +33,15 @@ _PIECE = 1 << 16
 
 
 def main() -> None:
-    """Do one job and exit."""
+    """Set the limits, do one job and exit."""
     result_fd = int(sys.argv[1])
     _close_all_but(result_fd)
-    _restrict(sys.argv[2])
+    restrict(sys.argv[2])
+    serve(result_fd)
+
+
+def serve(result_fd: int) -> NoReturn:
+    """Say that the restrictions hold, do one job and exit."""
     os.write(result_fd, b"H")
     fields = decode(_read_exactly(int.from_bytes(_read_exactly(8), "big")))
     options = dict(fields)
@@ -51,6 +56,15 @@ def main() -> None:
     answer.append(("peak_bytes", str(usage.ru_maxrss * 1024)))
     _send(result_fd, answer, report, _changed_files(before, options))
     os._exit(0)
+
+
+def restrict(limits: str) -> None:
+    """Set the limits of each process, for ourselves and all that come from us."""
+    for item in limits.split(","):
+        name, _, value = item.partition("=")
+        soft = int(value)
+        hard = soft + 1 if name == "cpu" else soft  # the soft one says SIGXCPU, which names the limit
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (soft, hard))
 
 
 def encode(fields: Fields) -> bytes:
@@ -69,14 +83,6 @@ def _close_all_but(result_fd: int) -> None:
     """Close what the service passed on by mistake: event loops do not all close what is inheritable."""
     os.closerange(3, result_fd)
     os.closerange(result_fd + 1, 1 << 20)
-
-
-def _restrict(limits: str) -> None:
-    for item in limits.split(","):
-        name, _, value = item.partition("=")
-        soft = int(value)
-        hard = soft + 1 if name == "cpu" else soft  # the soft one says SIGXCPU, which names the limit
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (soft, hard))
 
 
 def _read_exactly(size: int) -> bytes:
