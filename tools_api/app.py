@@ -36,7 +36,7 @@ from tools_api.invoke.workspaces import Workspaces
 from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
-from tools_api.sandbox import Limits, Sandbox, SandboxOptions
+from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SandboxReport
 
 _log = get_logger("tools_api")
 
@@ -53,16 +53,16 @@ class State(TypedDict):
     invoker: Invoker
     artifacts: ArtifactStore
     mcp: StreamableHTTPSessionManager
-    sandbox_level: Callable[[], str]
+    sandbox_report: Callable[[], SandboxReport]
 
 
 @dataclass(frozen=True, slots=True)
 class Toolset:
-    """The tools of a process, at which sandbox level they run untrusted code (`off`: not at all), and how many calls of
-    those that are named in `slots` can run at once."""
+    """The tools of a process, how the sandbox stands in which they run untrusted code, and how many calls of those that
+    are named in `slots` can run at once."""
 
     tools: Sequence[Tool]
-    sandbox_level: Callable[[], str]
+    sandbox_report: Callable[[], SandboxReport]
     slots: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
@@ -83,7 +83,7 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
         try:
             yield Toolset(
                 tools=[Calculator(pool), coder],
-                sandbox_level=lambda: sandbox.report.level or "off",
+                sandbox_report=lambda: sandbox.report,
                 slots={"calculator": _CALCULATIONS, "python_coder": settings.sandbox_concurrency},
             )
         finally:
@@ -162,7 +162,7 @@ async def _running(settings: Settings, toolset: Toolset) -> AsyncGenerator[State
                 invoker=invoker,
                 artifacts=artifacts,
                 mcp=manager,
-                sandbox_level=toolset.sandbox_level,
+                sandbox_report=toolset.sandbox_report,
             )
     finally:
         sweeping.cancel()

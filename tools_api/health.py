@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from tools_api.invoke.deps import InvokerDep, authenticate
+from tools_api.sandbox import SandboxReport
 
 _LOOPBACK = {"127.0.0.1", "::1"}
 
@@ -14,26 +15,33 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """`degraded`: the process answers, and a tool of it cannot run."""
+    """`degraded`: the process answers, and a tool of it cannot run.
+
+    `sandbox` is the level at which untrusted code runs, `off` if it is refused; `sandbox_passed_over` has the levels
+    that the operator prefers, each with a word for why it can't be used: `missing`, `broken`, or `self_test` for one
+    that does not isolate. The log and `twinport doctor` say more.
+    """
 
     status: Literal["ok", "degraded"]
     service: Literal["tools_api"] = "tools_api"
     tools: dict[str, Literal["available", "unavailable"]]
     sandbox: str
+    sandbox_passed_over: dict[str, str]
 
 
-async def _sandbox_level(request: Request) -> str:
-    return request.state.sandbox_level()
+async def _sandbox_report(request: Request) -> SandboxReport:
+    return request.state.sandbox_report()
 
 
 @router.get("/health")
-async def health(invoker: InvokerDep, sandbox_level: Annotated[str, Depends(_sandbox_level)]) -> Health:
+async def health(invoker: InvokerDep, report: Annotated[SandboxReport, Depends(_sandbox_report)]) -> Health:
     """Say which tools can run, and at which sandbox level (`off`: untrusted code is refused)."""
     definitions = invoker.definitions()
     return Health(
         status="ok" if all(definition.available for definition in definitions) else "degraded",
         tools={tool.name: "available" if tool.available else "unavailable" for tool in definitions},
-        sandbox=sandbox_level,
+        sandbox=report.level or "off",
+        sandbox_passed_over={item.level: item.failure for item in report.passed_over},
     )
 
 

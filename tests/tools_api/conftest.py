@@ -15,9 +15,11 @@ from config import Settings
 from shared.serve import bind
 from tools_api.app import Toolset, create_app
 from tools_api.invoke.tool import Tool
+from tools_api.sandbox import SandboxReport
 
 KEY = "k" * 40
 OTHER_KEY = "o" * 40
+NO_SANDBOX = SandboxReport(available=False, level=None, reason="these tools need none")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def serve(tmp_path: Path) -> Serve:
     async def serving(*tools: Tool, slots: Mapping[str, int] | None = None, **overrides: Any) -> AsyncGenerator[Served]:
         @asynccontextmanager
         async def given_tools(_settings: Settings) -> AsyncIterator[Toolset]:
-            yield Toolset(tools=tools, sandbox_level=lambda: "off", slots=slots or {})
+            yield Toolset(tools=tools, sandbox_report=lambda: NO_SANDBOX, slots=slots or {})
 
         settings = Settings(
             _env_file=None,  # pyright: ignore[reportCallIssue]

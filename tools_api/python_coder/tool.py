@@ -47,7 +47,9 @@ class PythonCoder:
         self._sandbox = sandbox
         self._options = options
         self._installed = installed_names(options.packages)
-        packages = [ReadOnlyTree(options.packages, _PACKAGES)] if options.packages and self._installed else []
+        packages = (
+            [ReadOnlyTree(options.packages, _PACKAGES, native=True)] if options.packages and self._installed else []
+        )
         self._trees = (_SCRIPT, *packages)
 
     @property

@@ -24,11 +24,15 @@ NOT covered:
 """
 
 from tools_api.sandbox.interpreter import Interpreter, describe
+from tools_api.sandbox.level import Isolation, LevelFailed, Standing
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import (
+    Abilities,
     Job,
+    Level,
     LimitName,
     Outcome,
+    PassedOver,
     ReadOnlyTree,
     SandboxFile,
     SandboxReport,
@@ -37,11 +41,16 @@ from tools_api.sandbox.outcome import (
 from tools_api.sandbox.sandbox import Sandbox, SandboxBusy, SandboxOptions
 
 __all__ = [
+    "Abilities",
     "Interpreter",
+    "Isolation",
     "Job",
+    "Level",
+    "LevelFailed",
     "LimitName",
     "Limits",
     "Outcome",
+    "PassedOver",
     "ReadOnlyTree",
     "Sandbox",
     "SandboxBusy",
@@ -49,5 +58,6 @@ __all__ = [
     "SandboxOptions",
     "SandboxReport",
     "SandboxUnavailable",
+    "Standing",
     "describe",
 ]

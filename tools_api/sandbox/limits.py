@@ -1,6 +1,6 @@
 """How much one run may use. Plain numbers; nothing here enforces them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 MIB = 1 << 20
 
@@ -32,6 +32,11 @@ class Limits:
     """Output files, together."""
     input_bytes: int = 64 * MIB
     """Input files, together."""
+
+    def within(self, maximum: "Limits") -> "Limits":
+        """Cut every limit to that of `maximum`."""
+        names = [limit.name for limit in fields(Limits)]
+        return Limits(**{name: min(getattr(self, name), getattr(maximum, name)) for name in names})
 
     def address_space_bytes(self) -> int:
         """Bound the address space of each process: numpy and OpenBLAS reserve far more than they touch."""

@@ -10,6 +10,9 @@ from tools_api.sandbox.limits import Limits
 
 LimitName = Literal["timeout", "cpu", "memory", "output", "files"]
 Level = Literal["ns-seccomp"]
+"""The levels of isolation that an operator may name; `levels.py` makes them."""
+MemoryLimit = Literal["cgroup", "watchdog"]
+"""Who limits the memory of a run in sum."""
 OutputListener = Callable[[Literal["stdout", "stderr"], bytes], None]
 """Hears what a run prints as it comes, cut anywhere and capped as the outcome is; must neither wait nor fail."""
 
@@ -22,10 +25,15 @@ class SandboxUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyTree:
-    """A trusted file or folder of the host, shown read-only at `target` inside."""
+    """A trusted file or folder of the host, shown read-only at `target` inside.
+
+    A `native` one holds programs or libraries that were compiled for the host; levels that can't run those leave it
+    out.
+    """
 
     source: Path
     target: str
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +82,38 @@ class Outcome:
     bytes_out: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a level can run besides scripts that need the standard library alone."""
+
+    programs: bool
+    """Jobs with an `argv`."""
+    native_code: bool
+    """What is in trees that are `native`: numpy, say."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A level that the operator prefers to the one in use: why it can't be used, in one word and in a sentence."""
+
+    level: Level
+    failure: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxReport:
     """What the sandbox is worth on this machine now, for /health and `twinport doctor`.
 
-    `reason` is None while it is available, else what is wrong and what to do. `checks` are the self-test's, by name.
+    `reason` is None while it is available, else what is wrong and what to do. `passed_over` are the better levels
+    that failed, all of them if none is left. `checks` are the self-test's, by name.
     """
 
     available: bool
     level: Level | None
     reason: str | None
-    memory: Literal["cgroup", "watchdog"] | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+    abilities: Abilities | None = None
+    memory: MemoryLimit | None = None
     checks: Mapping[str, bool] = field(default_factory=dict[str, bool])
     python: str | None = None

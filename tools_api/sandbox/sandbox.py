@@ -1,20 +1,35 @@
-"""The sandbox as the rest of the tools API sees it: it runs jobs, or says why it can't. It never runs anything bare."""
+"""The sandbox as the rest of the tools API sees it: it runs jobs, or says why it can't. It never runs anything bare.
+
+It chooses among the levels that the operator allows, best first: the first one whose self-test passes is used, and the
+list is gone through again from time to time and when a level breaks. Below the list there is nothing.
+"""
 
 import asyncio
 import time
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shared.errors import Unavailable
 from shared.logging import get_logger
 from tools_api.sandbox.interpreter import Interpreter, own_interpreter
+from tools_api.sandbox.level import Isolation, LevelFailed
 from tools_api.sandbox.limits import Limits
-from tools_api.sandbox.outcome import Job, Level, Outcome, OutputListener, SandboxReport, SandboxUnavailable
-from tools_api.sandbox.process import SandboxBroken
-from tools_api.sandbox.selftest import SelfTestFailed, run_self_test
-from tools_api.sandbox.spawner import Spawner, Unusable, explain_broken, prepare
+from tools_api.sandbox.ns_seccomp import NsSeccomp
+from tools_api.sandbox.outcome import (
+    Job,
+    Level,
+    Outcome,
+    OutputListener,
+    PassedOver,
+    SandboxReport,
+    SandboxUnavailable,
+)
 
 _log = get_logger(__name__)
+
+_ATTEMPTS = 2
+_SHORTEST_RUN_S = 0.05
 
 
 class SandboxBusy(Unavailable):
@@ -28,6 +43,7 @@ class SandboxOptions:
     """What an operator decides. `limits` are defaults and maxima at once; empty `levels` switch everything off."""
 
     levels: tuple[Level, ...] = ("ns-seccomp",)
+    """Those that may be used, best first."""
     limits: Limits = field(default_factory=Limits)
     concurrency: int = 8
     check_interval_s: float = 600.0
@@ -38,15 +54,34 @@ class SandboxOptions:
     use_cgroups: bool = True
 
 
-class Sandbox:
-    """Runs jobs in isolation. `await start()` before, `await aclose()` after; `report` says how it stands."""
+def make_levels(options: SandboxOptions) -> tuple[Isolation, ...]:
+    """Make the levels that the options name, in their order. Nothing is started."""
+    return tuple(_make_level(name, options) for name in dict.fromkeys(options.levels))
 
-    def __init__(self, options: SandboxOptions) -> None:
+
+def _make_level(name: Level, options: SandboxOptions) -> Isolation:
+    match name:
+        case "ns-seccomp":
+            return NsSeccomp(
+                bubblewrap=options.bubblewrap,
+                interpreter=options.interpreter or own_interpreter(),
+                use_cgroups=options.use_cgroups,
+                most=options.limits,
+            )
+
+
+class Sandbox:
+    """Runs jobs in isolation. `await start()` before, `await aclose()` after; `report` says how it stands.
+
+    `levels` replaces those that the options name.
+    """
+
+    def __init__(self, options: SandboxOptions, *, levels: Sequence[Isolation] | None = None) -> None:
         self._options = options
-        self._interpreter = options.interpreter or own_interpreter()
+        self._levels = make_levels(options) if levels is None else tuple(levels)
+        self._level: Isolation | None = None
         self._report = _off("the sandbox has not been started")
         self._slots = asyncio.Semaphore(options.concurrency)
-        self._spawner: Spawner | None = None
         self._probing = asyncio.Lock()
         self._checking: asyncio.Task[None] | None = None
 
@@ -71,34 +106,27 @@ class Sandbox:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
         self._report = _off("the sandbox has been stopped")
-        if self._spawner:
-            self._spawner.close()
-            self._spawner = None
+        self._level = None
+        for level in self._levels:
+            await level.aclose()
 
     async def probe(self) -> SandboxReport:
-        """Run the self-test now and return what it found."""
+        """Go through the levels now, run their self-tests until one passes, and return what was found."""
         async with self._probing:
-            report = await self._examine()
-        if report.available != self._report.available or report.reason != self._report.reason:
-            _log.info("sandbox_checked", available=report.available, level=report.level, reason=report.reason)
-        self._report = report
-        return report
+            await self._choose()
+        return self._report
 
     async def run(self, job: Job, *, within_s: float | None = None, on_output: OutputListener | None = None) -> Outcome:
         """Run `job` in a fresh sandbox; `within_s` bounds the wait for a free slot and the run together.
         `on_output` hears what it prints while it runs.
 
-        Raises `SandboxUnavailable` if no level works, `SandboxBusy` if no slot came free in time.
+        Raises `SandboxUnavailable` if no level works that can run it, `SandboxBusy` if no slot came free in time.
         """
-        self._spawner_or_raise()
-        started = time.monotonic()
-        limits = _within(job.limits or self.limits, self.limits)
+        self._level_for(job)
+        ends = None if within_s is None else time.monotonic() + within_s
         await self._take_slot(within_s)
         try:
-            if within_s is not None:
-                left = within_s - (time.monotonic() - started)
-                limits = replace(limits, wall_s=max(0.05, min(limits.wall_s, left)))
-            return await self._run_now(job, limits, on_output)
+            return await self._run_now(job, ends, on_output)
         finally:
             self._slots.release()
 
@@ -109,49 +137,62 @@ class Sandbox:
         except TimeoutError:
             raise SandboxBusy("All sandboxes are busy; try again in a moment.", retry_after=1.0) from None
 
-    async def _run_now(self, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
-        try:
-            return await _run(self._spawner_or_raise(), job, limits, on_output)
-        except (SandboxBroken, Unusable) as error:
-            _log.warning("sandbox_broken", reason=str(error))
-            report = await self.probe()
-        raise SandboxUnavailable(
-            f"The sandbox failed to start: {report.reason or 'it works again, repeat the call'}.", retry_after=1.0
-        )
+    async def _run_now(self, job: Job, ends: float | None, on_output: OutputListener | None) -> Outcome:
+        """Run it; if its level breaks before anything of it ran, once more on what a new choice brings."""
+        for _ in range(_ATTEMPTS):
+            level, report = self._level_for(job), self._report
+            limits = _until(ends, (job.limits or self.limits).within(self.limits))
+            try:
+                return await level.run(job, limits, on_output)
+            except LevelFailed as error:
+                _log.warning("sandbox_broken", level=level.name, reason=str(error))
+                await self._choose_again(report)
+        self._level_for(job)
+        raise SandboxUnavailable("The sandbox failed to start twice; it works again, repeat the call.", retry_after=1.0)
 
-    def _spawner_or_raise(self) -> Spawner:
-        if self._spawner is None or not self._report.available:
+    def _level_for(self, job: Job) -> Isolation:
+        if self._level is None:
             raise SandboxUnavailable(f"Code can't be run safely on this server: {self._report.reason}.")
-        return self._spawner
+        if job.argv and not self._level.abilities.programs:
+            raise SandboxUnavailable(
+                f"This server's sandbox runs Python code only, no other programs (its level is {self._level.name})."
+            )
+        return self._level
 
-    async def _examine(self) -> SandboxReport:
-        if "ns-seccomp" not in self._options.levels:
-            return _off("the operator allows no sandbox level (SANDBOX_LEVELS is empty)")
-        try:
-            spawner = self._spawner = self._spawner or prepare(
-                bubblewrap=self._options.bubblewrap,
-                interpreter=self._interpreter,
-                use_cgroups=self._options.use_cgroups,
+    async def _choose_again(self, seen: SandboxReport) -> None:
+        """Choose, unless another run that broke has done so since `seen` was the report."""
+        async with self._probing:
+            if self._report is seen:
+                await self._choose()
+
+    async def _choose(self) -> None:
+        level, report = await self._examine()
+        if (report.level, report.reason) != (self._report.level, self._report.reason):
+            passed_over = {item.level: item.reason for item in report.passed_over}
+            _log.info("sandbox_checked", level=report.level or "off", reason=report.reason, passed_over=passed_over)
+        self._level, self._report = level, report
+
+    async def _examine(self) -> tuple[Isolation | None, SandboxReport]:
+        failed: list[PassedOver] = []
+        checks: dict[str, bool] = {}
+        for level in self._levels:
+            try:
+                standing = await level.probe()
+            except LevelFailed as error:
+                failed.append(PassedOver(level.name, error.failure, str(error)))
+                checks.update(error.checks)
+                continue
+            return level, SandboxReport(
+                available=True,
+                level=level.name,
+                reason=None,
+                passed_over=tuple(failed),
+                abilities=level.abilities,
+                memory=standing.memory,
+                checks=standing.checks,
+                python=standing.python,
             )
-            checks = await run_self_test(
-                lambda job: _run(spawner, job, _within(job.limits or self.limits, self.limits))
-            )
-        except Unusable as error:
-            return _off(str(error))
-        except SandboxBroken as error:
-            return _off(explain_broken(str(error)))
-        except SelfTestFailed as error:
-            return replace(_off(f"the self-test failed: {error}"), checks=error.checks)
-        except OSError as error:  # no room or no descriptors for the self-test's bait
-            return _off(f"the self-test could not be made: {error.strerror}")
-        return SandboxReport(
-            available=True,
-            level="ns-seccomp",
-            reason=None,
-            memory="cgroup" if spawner.cgroups else "watchdog",
-            checks=checks,
-            python=self._interpreter.version,
-        )
+        return None, replace(_off(_why_none(failed)), passed_over=tuple(failed), checks=checks)
 
     async def _check_for_ever(self) -> None:
         while True:
@@ -159,16 +200,20 @@ class Sandbox:
             await self.probe()
 
 
-async def _run(spawner: Spawner, job: Job, limits: Limits, on_output: OutputListener | None = None) -> Outcome:
-    async with spawner.spawn(job, limits) as (execution, cgroup):
-        return await execution.do(job, cgroup, on_output)
+def _why_none(failed: Sequence[PassedOver]) -> str:
+    if not failed:
+        return "the operator allows no sandbox level (SANDBOX_LEVELS is empty)"
+    if len(failed) == 1:
+        return failed[0].reason
+    return "; ".join(f"{item.level}: {item.reason}" for item in failed)
+
+
+def _until(ends: float | None, limits: Limits) -> Limits:
+    """Cut the wall time to what is left until `ends`."""
+    if ends is None:
+        return limits
+    return replace(limits, wall_s=max(_SHORTEST_RUN_S, min(limits.wall_s, ends - time.monotonic())))
 
 
 def _off(reason: str) -> SandboxReport:
     return SandboxReport(available=False, level=None, reason=reason)
-
-
-def _within(wanted: Limits, maximum: Limits) -> Limits:
-    """Cut every limit to the operator's."""
-    names = [limit.name for limit in fields(Limits)]
-    return Limits(**{name: min(getattr(wanted, name), getattr(maximum, name)) for name in names})

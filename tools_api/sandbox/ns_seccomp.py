@@ -1,0 +1,71 @@
+"""The level `ns-seccomp`: bubblewrap with a seccomp filter, on Linux machines that allow namespaces."""
+
+from pathlib import Path
+
+from tools_api.sandbox.interpreter import Interpreter
+from tools_api.sandbox.level import LevelFailed, Standing
+from tools_api.sandbox.limits import Limits
+from tools_api.sandbox.outcome import Abilities, Job, Level, Outcome, OutputListener
+from tools_api.sandbox.process import SandboxBroken
+from tools_api.sandbox.selftest import SelfTestFailed, run_self_test
+from tools_api.sandbox.spawner import Spawner, Unusable, explain_broken, prepare
+
+
+class NsSeccomp:
+    """Runs each job in a sandbox that bubblewrap makes for it."""
+
+    name: Level = "ns-seccomp"
+    abilities = Abilities(programs=True, native_code=True)
+
+    def __init__(self, *, bubblewrap: Path | None, interpreter: Interpreter, use_cgroups: bool, most: Limits) -> None:
+        self._bubblewrap = bubblewrap
+        self._interpreter = interpreter
+        self._use_cgroups = use_cgroups
+        self._most = most
+        self._spawner: Spawner | None = None
+
+    async def probe(self) -> Standing:
+        """Run the self-test in real sandboxes of the real recipe. Raises `LevelFailed`."""
+        try:
+            spawner = self._opened()
+            checks = await run_self_test(
+                lambda job: _run(spawner, job, (job.limits or self._most).within(self._most), None)
+            )
+        except Unusable as error:
+            raise LevelFailed(str(error), failure="missing") from None
+        except SandboxBroken as error:
+            raise LevelFailed(explain_broken(str(error))) from None
+        except SelfTestFailed as error:
+            raise LevelFailed(f"the self-test failed: {error}", failure="self_test", checks=error.checks) from None
+        except OSError as error:  # no room or no descriptors for the self-test's bait
+            raise LevelFailed(f"the self-test could not be made: {error.strerror}", failure="self_test") from None
+        return Standing(
+            memory="cgroup" if spawner.cgroups else "watchdog", python=self._interpreter.version, checks=checks
+        )
+
+    async def run(self, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
+        """Run `job` in a fresh sandbox. Raises `LevelFailed` if it did not come up."""
+        try:
+            return await _run(self._opened(), job, limits, on_output)
+        except Unusable as error:
+            raise LevelFailed(str(error), failure="missing") from None
+        except SandboxBroken as error:
+            raise LevelFailed(explain_broken(str(error))) from None
+
+    async def aclose(self) -> None:
+        """Let the spawner go."""
+        if self._spawner:
+            self._spawner.close()
+            self._spawner = None
+
+    def _opened(self) -> Spawner:
+        if self._spawner is None:
+            self._spawner = prepare(
+                bubblewrap=self._bubblewrap, interpreter=self._interpreter, use_cgroups=self._use_cgroups
+            )
+        return self._spawner
+
+
+async def _run(spawner: Spawner, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
+    async with spawner.spawn(job, limits) as (execution, cgroup):
+        return await execution.do(job, cgroup, on_output)
