@@ -22,6 +22,9 @@ _PIECE = 1 << 16
 _COLLECTING_S = 0.45
 """What the supervisor gets beyond the wall time to kill the job and hand its files over."""
 
+MakeWatchdog = Callable[[int, Limits, Cgroup | None], Watchdog]
+"""Makes what watches the descendants of a process."""
+
 
 @dataclass(slots=True)
 class Pipe:
@@ -44,9 +47,10 @@ class Pipe:
 class Execution:
     """A started sandbox that does one job."""
 
-    def __init__(self, process: SandboxProcess, limits: Limits) -> None:
+    def __init__(self, process: SandboxProcess, limits: Limits, *, watch: MakeWatchdog = Watchdog) -> None:
         self._process = process
         self._limits = limits
+        self._watch = watch
         self._stdout = Pipe(limits.output_bytes)
         self._stderr = Pipe(limits.output_bytes)
         self._answer = Pipe(max_answer_bytes(limits), bytearray(HELLO))  # which `until_ready` has taken
@@ -61,7 +65,7 @@ class Execution:
             self._stdout.listens = functools.partial(on_output, "stdout")
             self._stderr.listens = functools.partial(on_output, "stderr")
         started = time.monotonic()
-        watchdog = Watchdog(self._process.pid, self._limits, cgroup)
+        watchdog = self._watch(self._process.pid, self._limits, cgroup)
         limit = await self._until_done(job, watchdog)
         if limit is None:
             await self._process.ended()

@@ -87,13 +87,17 @@ class BubblewrapProcess:
         except TimeoutError:
             hello = b""
         if hello == HELLO:
-            if 0 in kernel_uids(self.pid):
-                raise SandboxBroken("it runs as the kernel's uid 0")
+            self.check()
             return
         self.kill()
         said = await self.stderr.read(_PIECE)
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise SandboxBroken(lines[-1][:300] if lines else "it ended without a word")
+
+    def check(self) -> None:
+        """Have the kernel confirm what the supervisor claims. Raises `SandboxBroken`."""
+        if 0 in kernel_uids(self.pid):
+            raise SandboxBroken("it runs as the kernel's uid 0")
 
     async def ended(self) -> None:
         """Killed, bwrap would leave its dead to the machine's init."""

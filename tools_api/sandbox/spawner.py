@@ -17,6 +17,7 @@ from tools_api.sandbox.host_user import HostUserUnusable, OrdinaryUser, Root
 from tools_api.sandbox.interpreter import Interpreter
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, ReadOnlyTree
+from tools_api.sandbox.pipes import pipe_holding, reader_of
 from tools_api.sandbox.process import BubblewrapProcess
 from tools_api.sandbox.seccomp import SeccompUnavailable, compile_filter
 
@@ -95,7 +96,7 @@ class Spawner:
         except (HostUserUnusable, OSError) as error:
             raise Unusable(str(error)) from None
         with contextlib.ExitStack() as ours:
-            seccomp_fd = _pipe_holding(self.seccomp_filter, ours)
+            seccomp_fd = pipe_holding(self.seccomp_filter, ours)
             result_read, result_write = os.pipe()
             ours.callback(os.close, result_write)
             recipe = Recipe(
@@ -108,7 +109,7 @@ class Spawner:
             )
             inside = (*self.interpreter.argv, _SUPERVISOR.target, str(result_write), limits.as_rlimits())
             argv = [*_join(cgroup), *entry.argv, *recipe.argv(inside)]
-            result, transport = await _reader_of(result_read)
+            result, transport = await reader_of(result_read)
             with contextlib.ExitStack() as if_not_started:
                 if_not_started.callback(transport.close)
                 process = await _exec(argv, (seccomp_fd, result_write))
@@ -181,29 +182,3 @@ async def _exec(argv: Sequence[str], pass_fds: tuple[int, ...]) -> asyncio.subpr
         )
     except OSError as error:
         raise Unusable(f"{argv[0]} could not be started: {error.strerror}") from None
-
-
-def _pipe_holding(content: bytes, stack: contextlib.ExitStack) -> int:
-    """Return a descriptor from which `content` (well below a pipe's 64 KiB) can be read once."""
-    read, write = os.pipe()
-    stack.callback(os.close, read)
-    os.write(write, content)
-    os.close(write)
-    return read
-
-
-async def _reader_of(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
-    """Read a pipe; the transport closes it at its end."""
-    reader = asyncio.StreamReader()
-    file = os.fdopen(descriptor, "rb", 0)
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: _ClosingAtTheEnd(reader), file)
-    return reader, transport
-
-
-class _ClosingAtTheEnd(asyncio.StreamReaderProtocol):
-    """Has the transport close a pipe that was read to its end; with the base class uvloop keeps it for ever."""
-
-    def eof_received(self) -> bool:
-        super().eof_received()
-        return False

@@ -59,6 +59,10 @@ class Watchdog:
         self.usage = Usage(
             cpu_s=max(cpu, self.usage.cpu_s), memory_bytes=memory, peak_bytes=max(memory, self.usage.peak_bytes)
         )
+        return self.is_crowded(pids)
+
+    def is_crowded(self, pids: list[int]) -> bool:
+        """Say whether these processes keep more files than they may. Called in a thread, at every reading."""
         return _most_inodes(pids) > self._limits.inodes
 
 

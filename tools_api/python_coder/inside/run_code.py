@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types import CodeType, TracebackType
     from typing import Any
 
-HERE = "/opt/python_coder"
-PACKAGES = "/opt/packages"
+HERE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib costs milliseconds here
+PACKAGES = os.environ.get("PYTHONPATH", "")
 NAME = "<code>"
 MAX_VALUE = 16_000
 MAX_TRACEBACK = 16_000

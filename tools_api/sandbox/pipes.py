@@ -1,0 +1,31 @@
+"""Pipes between the service and what it starts."""
+
+import asyncio
+import contextlib
+import os
+
+
+def pipe_holding(content: bytes, stack: contextlib.ExitStack) -> int:
+    """Return a descriptor from which `content` (well below a pipe's 64 KiB) can be read once."""
+    read, write = os.pipe()
+    stack.callback(os.close, read)
+    os.write(write, content)
+    os.close(write)
+    return read
+
+
+async def reader_of(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
+    """Read a pipe; the transport closes it at its end."""
+    reader = asyncio.StreamReader()
+    file = os.fdopen(descriptor, "rb", 0)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: _ClosingAtTheEnd(reader), file)
+    return reader, transport
+
+
+class _ClosingAtTheEnd(asyncio.StreamReaderProtocol):
+    """Has the transport close a pipe that was read to its end; with the base class uvloop keeps it for ever."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
