@@ -42,14 +42,13 @@ class Limits:
         """Bound the address space of each process: numpy and OpenBLAS reserve far more than they touch."""
         return max(2 * self.memory_bytes, self.memory_bytes + 1024 * MIB)
 
-    def as_rlimits(self) -> str:
+    def as_rlimits(self, *, bounded_address_space: bool = True) -> str:
         """Render the limits of each process for the supervisor, which sets them inside the user namespace.
 
         Inside, RLIMIT_NPROC counts this sandbox's processes; outside it would count all that share the uid.
         """
         rlimits = {
             "cpu": max(1, round(self.cpu_s + 0.499)),
-            "as": self.address_space_bytes(),
             "fsize": self.file_bytes,
             "nproc": self.processes,
             "nofile": self.open_files,
@@ -57,4 +56,6 @@ class Limits:
             "memlock": 0,
             "msgqueue": 0,
         }
+        if bounded_address_space:
+            rlimits["as"] = self.address_space_bytes()
         return ",".join(f"{name}={value}" for name, value in rlimits.items())

@@ -1,5 +1,6 @@
 """What goes into a sandbox and what comes out: values only."""
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,8 @@ class Job:
     """One run: either `script`, a Python file inside that is run in a fork, or `argv`, a program inside.
 
     A script defines `main(payload, report)` and may call `report(bytes)`; that comes back as `Outcome.report`.
-    Nothing of a job can widen what the sandbox allows, `limits` included: the `Sandbox` cuts them to its own.
+    Nothing that a caller of the service says can widen what the sandbox allows; `limits` are cut to the `Sandbox`'s
+    own. The last three fields are for programs that our own code chooses, never for a request to set.
     """
 
     script: str | None = None
@@ -59,6 +61,13 @@ class Job:
     trees: tuple[ReadOnlyTree, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     limits: Limits | None = None
+    channel: socket.socket | None = None
+    """The far end of a socket pair that the run gets as the descriptor named by `$SANDBOX_CHANNEL`. What comes through
+    it is hostile; who made the pair closes both ends."""
+    loopback: bool = False
+    """Allow TCP sockets. The network namespace has nothing but its own loopback, so they reach the run itself only."""
+    bounded_address_space: bool = True
+    """False for programs that reserve far more than they use (V8); memory in sum stays limited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,15 +61,21 @@ ALLOWED_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 ALLOWED_PRCTLS = (1, 2, 3, 4, 15, 16, 23, 38, 39)
 # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; NEWTIME is not a clone() flag
 NAMESPACE_FLAGS = 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000
-AF_UNIX = 1
+AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+_SOCK_STREAM = 1
+_SOCK_KIND = 0xFFFF_FFFF & ~(0o4000 | 0o2000000)  # all of socket()'s type but SOCK_NONBLOCK and SOCK_CLOEXEC
+_TCP = (0, 6)  # not MPTCP, SCTP or SMC, which are stream sockets too
 
 
 class SeccompUnavailable(Exception):
     """The filter can't be built here; the message says what is missing."""
 
 
-def compile_filter(machine: str | None = None) -> bytes:
+def compile_filter(machine: str | None = None, *, loopback: bool = False) -> bytes:
     """Compile the list to BPF for `machine` (`x86_64` or `aarch64`), by default this one.
+
+    With `loopback` it allows TCP sockets of IPv4 and IPv6 as well, for programs that talk HTTP to themselves. What
+    keeps them from the network is then the network namespace alone, which holds nothing but a loopback of its own.
 
     Raises `SeccompUnavailable` where there is no libseccomp, or no list for the machine.
     """
@@ -86,6 +92,8 @@ def compile_filter(machine: str | None = None) -> bytes:
         rules.add_arch(wanted)
         rules.remove_arch(pyseccomp.system_arch())
     _add_rules(rules)
+    if loopback:
+        _add_tcp(rules)
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
         file.seek(0)
@@ -106,3 +114,12 @@ def _add_rules(rules: "pyseccomp.SyscallFilter") -> None:
     rules.add_rule(ALLOW, "clone", Arg(0, MASKED_EQ, NAMESPACE_FLAGS, 0))
     # clone3 hides its flags behind a pointer; ENOSYS makes the C library fall back to clone
     rules.add_rule(ERRNO(errno.ENOSYS), "clone3")
+
+
+def _add_tcp(rules: "pyseccomp.SyscallFilter") -> None:
+    from pyseccomp import ALLOW, EQ, MASKED_EQ, Arg
+
+    for family in (AF_INET, AF_INET6):
+        for protocol in _TCP:
+            kind = Arg(1, MASKED_EQ, _SOCK_KIND, _SOCK_STREAM)
+            rules.add_rule(ALLOW, "socket", Arg(0, EQ, family), kind, Arg(2, EQ, protocol))

@@ -48,6 +48,7 @@ class Spawner:
     bubblewrap: Path
     interpreter: Interpreter
     seccomp_filter: bytes
+    loopback_filter: bytes
     host_user: OrdinaryUser | Root
     cgroups: CgroupFactory | None
 
@@ -96,23 +97,25 @@ class Spawner:
         except (HostUserUnusable, OSError) as error:
             raise Unusable(str(error)) from None
         with contextlib.ExitStack() as ours:
-            seccomp_fd = pipe_holding(self.seccomp_filter, ours)
+            seccomp_fd = pipe_holding(self.loopback_filter if job.loopback else self.seccomp_filter, ours)
             result_read, result_write = os.pipe()
             ours.callback(os.close, result_write)
             recipe = Recipe(
                 bubblewrap=self.bubblewrap,
                 trees=entry.trees,
                 hidden=self.interpreter.hidden,
-                env={**self.interpreter.env, **job.env},
+                env={**self.interpreter.env, **job.env, **_channel_env(job)},
                 limits=limits,
                 seccomp_fd=seccomp_fd,
             )
-            inside = (*self.interpreter.argv, _SUPERVISOR.target, str(result_write), limits.as_rlimits())
+            rlimits = limits.as_rlimits(bounded_address_space=job.bounded_address_space)
+            inside = (*self.interpreter.argv, _SUPERVISOR.target, str(result_write), rlimits)
             argv = [*_join(cgroup), *entry.argv, *recipe.argv(inside)]
             result, transport = await reader_of(result_read)
             with contextlib.ExitStack() as if_not_started:
                 if_not_started.callback(transport.close)
-                process = await _exec(argv, (seccomp_fd, result_write))
+                channel = (job.channel.fileno(),) if job.channel else ()
+                process = await _exec(argv, (seccomp_fd, result_write, *channel))
                 if_not_started.pop_all()
             return Execution(BubblewrapProcess(process, result), limits)
 
@@ -123,13 +126,14 @@ def prepare(*, bubblewrap: Path | None, interpreter: Interpreter, use_cgroups: b
         raise Unusable("this system has no Linux namespaces; run the tools API on Linux, in a virtual machine say")
     binary = _find_bubblewrap(bubblewrap)
     try:
-        seccomp_filter = compile_filter()
+        seccomp_filter, loopback_filter = compile_filter(), compile_filter(loopback=True)
     except SeccompUnavailable as error:
         raise Unusable(str(error)) from None
     return Spawner(
         bubblewrap=binary,
         interpreter=interpreter,
         seccomp_filter=seccomp_filter,
+        loopback_filter=loopback_filter,
         host_user=Root() if os.geteuid() == 0 else OrdinaryUser(),
         cgroups=find_cgroups() if use_cgroups else None,
     )
@@ -158,6 +162,10 @@ def _find_bubblewrap(wanted: Path | None) -> Path:
     if binary.stat().st_mode & stat.S_ISUID:
         raise Unusable(f"{binary} is setuid root, which untrusted code has used before: chmod u-s on it")
     return binary
+
+
+def _channel_env(job: Job) -> dict[str, str]:
+    return {"SANDBOX_CHANNEL": str(job.channel.fileno())} if job.channel else {}
 
 
 def _join(cgroup: CgroupV1 | CgroupV2 | None) -> Sequence[str]:

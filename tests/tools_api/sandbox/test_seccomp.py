@@ -85,3 +85,32 @@ def test_the_x32_table_kills() -> None:
 
 def test_the_list_names_nothing_twice() -> None:
     assert len(set(ALLOWED)) == len(ALLOWED)
+
+
+STREAM, DATAGRAM, RAW, NONBLOCK_CLOEXEC = 1, 2, 3, 0o2004000
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize(
+    ("arguments", "verdict"),
+    [
+        ((1, STREAM, 0), ALLOW),
+        ((2, STREAM, 0), ALLOW),
+        ((2, STREAM | NONBLOCK_CLOEXEC, 6), ALLOW),
+        ((10, STREAM, 0), ALLOW),
+        ((2, DATAGRAM, 0), EPERM),
+        ((10, DATAGRAM | NONBLOCK_CLOEXEC, 17), EPERM),
+        ((2, RAW, 1), EPERM),
+        ((2, STREAM, 132), EPERM),
+        ((2, STREAM, 262), EPERM),
+        ((16, RAW, 0), EPERM),
+        ((17, RAW, 0), EPERM),
+        ((38, 5, 0), EPERM),
+        ((40, STREAM, 0), EPERM),
+    ],
+)
+def test_with_loopback_it_allows_tcp_and_no_other_socket(
+    machine: str, arguments: tuple[int, ...], verdict: int
+) -> None:
+    program = compile_filter(machine, loopback=True)
+    assert _verdict(program, ARCHITECTURES[machine], NUMBERS[machine]["socket"], *arguments) == verdict

