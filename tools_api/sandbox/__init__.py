@@ -39,6 +39,8 @@ from tools_api.sandbox.outcome import (
     SandboxUnavailable,
 )
 from tools_api.sandbox.sandbox import Sandbox, SandboxBusy, SandboxOptions
+from tools_api.sandbox.warm.pool import WarmReport
+from tools_api.sandbox.warm.profile import WarmProfile
 
 __all__ = [
     "Abilities",
@@ -59,5 +61,7 @@ __all__ = [
     "SandboxReport",
     "SandboxUnavailable",
     "Standing",
+    "WarmProfile",
+    "WarmReport",
     "describe",
 ]

@@ -30,22 +30,25 @@ class Recipe:
     hidden: Sequence[str]
     env: Mapping[str, str]
     limits: Limits
-    seccomp_fd: int
+    seccomp_fd: int | None
+    """None for trusted code that makes sandboxes below this one: it has no filter and may make namespaces. Nothing
+    covers a part of its /proc, because below such a one the kernel would refuse a fresh one."""
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Build the command line that runs `command` inside."""
         return [
             str(self.bubblewrap),
             *_NAMESPACES,
+            *(("--disable-userns",) if self.seccomp_fd is not None else ()),
             *_environment(self.env),
             *_system(),
             *self._trees(),
-            *_kernel_file_systems(self.limits),
+            *_kernel_file_systems(self.limits, proc_covered=self.seccomp_fd is not None),
             *_tmpfs(WORKSPACE, self.limits.workspace_bytes),
             *("--chdir", WORKSPACE),
             *_tmpfs("/tmp", self.limits.scratch_bytes),  # noqa: S108 - the sandbox's own
             *("--remount-ro", "/"),
-            *("--seccomp", str(self.seccomp_fd)),
+            *(("--seccomp", str(self.seccomp_fd)) if self.seccomp_fd is not None else ()),
             "--",
             *command,
         ]
@@ -58,7 +61,6 @@ class Recipe:
 _NAMESPACES = (
     "--unshare-all",
     "--unshare-user",
-    "--disable-userns",
     "--die-with-parent",
     "--new-session",
     *("--cap-drop", "ALL"),
@@ -87,10 +89,11 @@ def _system() -> list[str]:
     return arguments
 
 
-def _kernel_file_systems(limits: Limits) -> list[str]:
+def _kernel_file_systems(limits: Limits, *, proc_covered: bool) -> list[str]:
     return [
         *("--proc", "/proc"),
-        *("--ro-bind", "/proc/sys", "/proc/sys"),  # a root-started bwrap leaves core_pattern writable without it
+        # a root-started bwrap leaves core_pattern writable without it
+        *(("--ro-bind", "/proc/sys", "/proc/sys") if proc_covered else ()),
         *("--dev", "/dev"),
         *_tmpfs("/dev/shm", limits.scratch_bytes),  # noqa: S108
         *("--remount-ro", "/dev"),

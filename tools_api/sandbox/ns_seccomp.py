@@ -1,5 +1,6 @@
 """The level `ns-seccomp`: bubblewrap with a seccomp filter, on Linux machines that allow namespaces."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tools_api.sandbox.interpreter import Interpreter
@@ -9,20 +10,36 @@ from tools_api.sandbox.outcome import Abilities, Job, Level, Outcome, OutputList
 from tools_api.sandbox.process import SandboxBroken
 from tools_api.sandbox.selftest import SelfTestFailed, run_self_test
 from tools_api.sandbox.spawner import Spawner, Unusable, explain_broken, prepare
+from tools_api.sandbox.warm.pool import WarmReport
+from tools_api.sandbox.warm.profile import WarmProfile
 
 
 class NsSeccomp:
-    """Runs each job in a sandbox that bubblewrap makes for it."""
+    """Runs each job in a sandbox that waits for it, or that bubblewrap makes for it."""
 
     name: Level = "ns-seccomp"
     abilities = Abilities(programs=True, native_code=True)
 
-    def __init__(self, *, bubblewrap: Path | None, interpreter: Interpreter, use_cgroups: bool, most: Limits) -> None:
+    def __init__(
+        self,
+        *,
+        bubblewrap: Path | None,
+        interpreter: Interpreter,
+        use_cgroups: bool,
+        most: Limits,
+        warm: WarmProfile | None = None,
+    ) -> None:
         self._bubblewrap = bubblewrap
         self._interpreter = interpreter
         self._use_cgroups = use_cgroups
         self._most = most
+        self._warm = replace(warm, limits=most) if warm else None
         self._spawner: Spawner | None = None
+
+    @property
+    def warm(self) -> WarmReport | None:
+        """Say how the warm path stands; None if there is none."""
+        return self._spawner.warm.report if self._spawner and self._spawner.warm else None
 
     async def probe(self) -> Standing:
         """Run the self-test in real sandboxes of the real recipe. Raises `LevelFailed`."""
@@ -39,6 +56,8 @@ class NsSeccomp:
             raise LevelFailed(f"the self-test failed: {error}", failure="self_test", checks=error.checks) from None
         except OSError as error:  # no room or no descriptors for the self-test's bait
             raise LevelFailed(f"the self-test could not be made: {error.strerror}", failure="self_test") from None
+        if spawner.warm:
+            spawner.warm.start()
         return Standing(
             memory="cgroup" if spawner.cgroups else "watchdog", python=self._interpreter.version, checks=checks
         )
@@ -55,13 +74,16 @@ class NsSeccomp:
     async def aclose(self) -> None:
         """Let the spawner go."""
         if self._spawner:
-            self._spawner.close()
+            await self._spawner.aclose()
             self._spawner = None
 
     def _opened(self) -> Spawner:
         if self._spawner is None:
             self._spawner = prepare(
-                bubblewrap=self._bubblewrap, interpreter=self._interpreter, use_cgroups=self._use_cgroups
+                bubblewrap=self._bubblewrap,
+                interpreter=self._interpreter,
+                use_cgroups=self._use_cgroups,
+                warm=self._warm,
             )
         return self._spawner
 

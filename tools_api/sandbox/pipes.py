@@ -23,6 +23,17 @@ async def reader_of(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.Read
     return reader, transport
 
 
+async def writer_of(descriptor: int) -> asyncio.StreamWriter:
+    """Write to a pipe."""
+    file = os.fdopen(descriptor, "wb", 0)
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()),  # for its flow control; nothing is read
+        file,
+    )
+    return asyncio.StreamWriter(transport, protocol, None, loop)
+
+
 class _ClosingAtTheEnd(asyncio.StreamReaderProtocol):
     """Has the transport close a pipe that was read to its end; with the base class uvloop keeps it for ever."""
 

@@ -1,6 +1,6 @@
 """A started sandbox as the host holds it: a process, its pipes, and how it ends. Which job it does is not its business.
 
-There are kinds of it: `BubblewrapProcess` is the cold one, started for one run.
+There are two kinds of it: `BubblewrapProcess` is the cold one, started for one run; `warm/worker.py` has the warm one.
 """
 
 import asyncio
@@ -106,20 +106,7 @@ class BubblewrapProcess:
                 await self._process.wait()
 
     def kill(self) -> None:
-        """Kill bwrap, its process group and its children; the kernel takes the sandbox's pid namespace along.
-
-        bwrap alone would do once it stands. While it starts, its child is for some moments not yet bound to its life:
-        first it shares the group, then it has a session of its own and is only found as a child. Not by
-        `Process.kill`, which polls, and so takes the exit status away from asyncio's child watcher.
-        """
-        if self._process.returncode is not None:
-            return
-        children = list(descendants(self.pid))
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        for child in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(child, signal.SIGKILL)
+        kill_bubblewrap(self._process)
 
     async def gone(self) -> None:
         self.kill()
@@ -133,3 +120,20 @@ class BubblewrapProcess:
                 await self._process.wait()
         except TimeoutError:  # a process that can't be killed waits for the machine's disk; no caller should
             _log.error("sandbox_survived_its_end", pid=self.pid)
+
+
+def kill_bubblewrap(process: asyncio.subprocess.Process) -> None:
+    """Kill a bwrap, its process group and its children; the kernel takes the sandbox's pid namespace along.
+
+    bwrap alone would do once it stands. While it starts, its child is for some moments not yet bound to its life:
+    first it shares the group, then it has a session of its own and is only found as a child. Not by `Process.kill`,
+    which polls, and so takes the exit status away from asyncio's child watcher.
+    """
+    if process.returncode is not None:
+        return
+    children = list(descendants(process.pid))
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for child in children:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(child, signal.SIGKILL)

@@ -25,6 +25,8 @@ from tools_api.sandbox.outcome import (
     SandboxReport,
     SandboxUnavailable,
 )
+from tools_api.sandbox.warm.pool import WarmReport
+from tools_api.sandbox.warm.profile import WarmProfile
 
 _log = get_logger(__name__)
 
@@ -52,6 +54,8 @@ class SandboxOptions:
     interpreter: Interpreter | None = None
     """By default the one that runs the service."""
     use_cgroups: bool = True
+    warm: WarmProfile | None = None
+    """Which jobs find a sandbox waiting at the level `ns-seccomp`; its `limits` are set to these here."""
 
 
 def make_levels(options: SandboxOptions) -> tuple[Isolation, ...]:
@@ -67,6 +71,7 @@ def _make_level(name: Level, options: SandboxOptions) -> Isolation:
                 interpreter=options.interpreter or own_interpreter(),
                 use_cgroups=options.use_cgroups,
                 most=options.limits,
+                warm=options.warm,
             )
 
 
@@ -89,6 +94,11 @@ class Sandbox:
     def report(self) -> SandboxReport:
         """Say how the sandbox stands, from the last self-test."""
         return self._report
+
+    @property
+    def warm(self) -> WarmReport | None:
+        """Say how the warm path stands; None if there is none."""
+        return next((level.warm for level in self._levels if isinstance(level, NsSeccomp)), None)
 
     @property
     def limits(self) -> Limits:

@@ -19,7 +19,7 @@ from tools_api.sandbox.outcome import Job, Outcome, ReadOnlyTree
 
 Run = Callable[[Job], Awaitable[Outcome]]
 
-_PROBE = ReadOnlyTree(Path(__file__).parent / "inside" / "probe.py", "/opt/probe.py")
+PROBE = ReadOnlyTree(Path(__file__).parent / "inside" / "probe.py", "/opt/probe.py")
 _PROCESSES = 24
 _LIMITS = Limits(wall_s=10.0, memory_bytes=160 * MIB, processes=_PROCESSES)
 _EXPECTED: Mapping[str, str] = {
@@ -59,8 +59,8 @@ async def run_self_test(run: Run) -> dict[str, bool]:
     """Run the probes; return every check by name, all true. Raises `SelfTestFailed`, and what `run` raises."""
     with _planted() as bait:
         isolation, memory = await asyncio.gather(
-            run(Job(script=_PROBE.target, payload=bait.as_payload(), trees=(_PROBE,), limits=_LIMITS)),
-            run(Job(script=_PROBE.target, payload=b"memory", trees=(_PROBE,), limits=_LIMITS)),
+            run(Job(script=PROBE.target, payload=bait.as_payload(), trees=(PROBE,), limits=_LIMITS)),
+            run(Job(script=PROBE.target, payload=b"memory", trees=(PROBE,), limits=_LIMITS)),
         )
     seen = _decode(isolation.report)
     checks = {name: seen.get(name) == value for name, value in _EXPECTED.items()}

@@ -1,4 +1,4 @@
-"""Starts sandboxes: brings recipe, filter, interpreter, user and control groups together."""
+"""Starts sandboxes: a waiting warm one where the job allows it, else a cold one that bubblewrap makes for the run."""
 
 import asyncio
 import contextlib
@@ -6,23 +6,24 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools_api.sandbox.bubblewrap import Recipe
 from tools_api.sandbox.cgroup import CgroupFactory, CgroupV1, CgroupV2, find_cgroups
 from tools_api.sandbox.execution import Execution
-from tools_api.sandbox.host_user import HostUserUnusable, OrdinaryUser, Root
+from tools_api.sandbox.host_user import OrdinaryUser, Root
 from tools_api.sandbox.interpreter import Interpreter
+from tools_api.sandbox.launch import Box, Launcher, Unusable
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, ReadOnlyTree
-from tools_api.sandbox.pipes import pipe_holding, reader_of
+from tools_api.sandbox.pipes import reader_of
 from tools_api.sandbox.process import BubblewrapProcess
 from tools_api.sandbox.seccomp import SeccompUnavailable, compile_filter
+from tools_api.sandbox.warm.pool import WarmPool
+from tools_api.sandbox.warm.profile import WarmProfile
 
 _SUPERVISOR = ReadOnlyTree(Path(__file__).parent / "inside" / "supervisor.py", "/opt/supervisor.py")
-_ENTER_CGROUPS = 'until [ "$1" = -- ]; do echo 0 >"$1/cgroup.procs" || exit 71; shift; done; shift; exec "$@"'
 
 # What a kernel may say about user namespaces, and what to do about it.
 _SYSCTLS = (
@@ -37,24 +38,32 @@ _SYSCTLS = (
 )
 
 
-class Unusable(Exception):
-    """This machine can't run sandboxes; the message says why and what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Spawner:
     """What is the same for every sandbox of this process."""
 
-    bubblewrap: Path
-    interpreter: Interpreter
-    seccomp_filter: bytes
-    loopback_filter: bytes
-    host_user: OrdinaryUser | Root
+    launcher: Launcher
     cgroups: CgroupFactory | None
+    warm: WarmPool | None
 
     @contextlib.asynccontextmanager
     async def spawn(self, job: Job, limits: Limits) -> AsyncGenerator[tuple[Execution, CgroupV1 | CgroupV2 | None]]:
-        """Start a sandbox for `job`; at the end nothing of it is left. Raises `SandboxBroken`, `Unusable`."""
+        """Get a sandbox for `job`; at the end nothing of it is left. Raises `SandboxBroken`, `Unusable`."""
+        taken = await self.warm.take(job, limits) if self.warm else None
+        if taken is None:
+            async with self.spawn_cold(job, limits) as started:
+                yield started
+            return
+        try:
+            yield Execution(taken.process, limits), taken.cgroup
+        finally:
+            await asyncio.shield(taken.gone())
+
+    @contextlib.asynccontextmanager
+    async def spawn_cold(
+        self, job: Job, limits: Limits
+    ) -> AsyncGenerator[tuple[Execution, CgroupV1 | CgroupV2 | None]]:
+        """Have bubblewrap make a sandbox for this job alone."""
         cgroup = self._create_cgroup(limits)
         try:
             execution = await self._start_whole(job, limits, cgroup)
@@ -67,9 +76,11 @@ class Spawner:
             if cgroup and self.cgroups:
                 await asyncio.shield(self.cgroups.remove(cgroup))
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Let go of what outlives single sandboxes."""
-        self.host_user.close()
+        if self.warm:
+            await self.warm.aclose()
+        self.launcher.host_user.close()
         if self.cgroups:
             self.cgroups.close()
 
@@ -92,51 +103,44 @@ class Spawner:
             raise Unusable(f"the control groups are no longer writable: {error.strerror}") from None
 
     async def _start(self, job: Job, limits: Limits, cgroup: CgroupV1 | CgroupV2 | None) -> Execution:
+        result_read, result_write = os.pipe()
         try:
-            entry = await self.host_user.enter((*self.interpreter.trees, _SUPERVISOR, *job.trees))
-        except (HostUserUnusable, OSError) as error:
-            raise Unusable(str(error)) from None
-        with contextlib.ExitStack() as ours:
-            seccomp_fd = pipe_holding(self.loopback_filter if job.loopback else self.seccomp_filter, ours)
-            result_read, result_write = os.pipe()
-            ours.callback(os.close, result_write)
-            recipe = Recipe(
-                bubblewrap=self.bubblewrap,
-                trees=entry.trees,
-                hidden=self.interpreter.hidden,
-                env={**self.interpreter.env, **job.env, **_channel_env(job)},
-                limits=limits,
-                seccomp_fd=seccomp_fd,
-            )
-            rlimits = limits.as_rlimits(bounded_address_space=job.bounded_address_space)
-            inside = (*self.interpreter.argv, _SUPERVISOR.target, str(result_write), rlimits)
-            argv = [*_join(cgroup), *entry.argv, *recipe.argv(inside)]
             result, transport = await reader_of(result_read)
+            channel = (job.channel.fileno(),) if job.channel else ()
+            rlimits = limits.as_rlimits(bounded_address_space=job.bounded_address_space)
+            box = Box(
+                script=_SUPERVISOR.target,
+                arguments=(str(result_write), rlimits),
+                pass_fds=(result_write, *channel),
+                trees=(_SUPERVISOR, *job.trees),
+                env={**job.env, **_channel_env(job)},
+                limits=limits,
+                seccomp_filter=self.launcher.loopback_filter if job.loopback else self.launcher.seccomp_filter,
+                cgroups=cgroup.folders if cgroup else (),
+            )
             with contextlib.ExitStack() as if_not_started:
                 if_not_started.callback(transport.close)
-                channel = (job.channel.fileno(),) if job.channel else ()
-                process = await _exec(argv, (seccomp_fd, result_write, *channel))
+                process = await self.launcher.start(box)
                 if_not_started.pop_all()
             return Execution(BubblewrapProcess(process, result), limits)
+        finally:
+            os.close(result_write)
 
 
-def prepare(*, bubblewrap: Path | None, interpreter: Interpreter, use_cgroups: bool) -> Spawner:
+def prepare(
+    *, bubblewrap: Path | None, interpreter: Interpreter, use_cgroups: bool, warm: WarmProfile | None = None
+) -> Spawner:
     """Look at the machine. Raises `Unusable` with what is missing; whether it isolates is the self-test's question."""
     if sys.platform != "linux":
         raise Unusable("this system has no Linux namespaces; run the tools API on Linux, in a virtual machine say")
     binary = _find_bubblewrap(bubblewrap)
     try:
-        seccomp_filter, loopback_filter = compile_filter(), compile_filter(loopback=True)
+        filters = compile_filter(), compile_filter(loopback=True)
     except SeccompUnavailable as error:
         raise Unusable(str(error)) from None
-    return Spawner(
-        bubblewrap=binary,
-        interpreter=interpreter,
-        seccomp_filter=seccomp_filter,
-        loopback_filter=loopback_filter,
-        host_user=Root() if os.geteuid() == 0 else OrdinaryUser(),
-        cgroups=find_cgroups() if use_cgroups else None,
-    )
+    launcher = Launcher(binary, interpreter, *filters, Root() if os.geteuid() == 0 else OrdinaryUser())
+    cgroups = find_cgroups() if use_cgroups else None
+    return Spawner(launcher, cgroups, WarmPool(launcher, cgroups, warm) if warm else None)
 
 
 def explain_broken(said: str) -> str:
@@ -166,27 +170,3 @@ def _find_bubblewrap(wanted: Path | None) -> Path:
 
 def _channel_env(job: Job) -> dict[str, str]:
     return {"SANDBOX_CHANNEL": str(job.channel.fileno())} if job.channel else {}
-
-
-def _join(cgroup: CgroupV1 | CgroupV2 | None) -> Sequence[str]:
-    """Enter the control groups first, so that no child of bwrap is ever outside them."""
-    if cgroup is None:
-        return ()
-    return ("/bin/sh", "-c", _ENTER_CGROUPS, "sh", *map(str, cgroup.folders), "--")
-
-
-async def _exec(argv: Sequence[str], pass_fds: tuple[int, ...]) -> asyncio.subprocess.Process:
-    """Spawn from the event loop's thread: --die-with-parent means the *thread*, and this one outlives the run."""
-    try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE,  # pipes, never descriptors of ours
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=pass_fds,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise Unusable(f"{argv[0]} could not be started: {error.strerror}") from None

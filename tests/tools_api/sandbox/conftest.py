@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tools_api.sandbox import Job, Limits, Outcome, ReadOnlyTree, Sandbox, SandboxFile, SandboxOptions
 
-_ATTACK = ReadOnlyTree(Path(__file__).with_name("attack_inside.py"), "/opt/attack.py")
+ATTACK = ReadOnlyTree(Path(__file__).with_name("attack_inside.py"), "/opt/attack.py")
 LIMITS = Limits(wall_s=10, cpu_s=10, memory_bytes=512 << 20)
 
 
@@ -29,9 +29,10 @@ class Attacker:
         return outcome.report.decode()
 
     async def run(self, code: str, *, limits: Limits = LIMITS, files: tuple[SandboxFile, ...] = ()) -> Outcome:
-        return await self.sandbox.run(
-            Job(script=_ATTACK.target, payload=code.encode(), trees=(_ATTACK,), limits=limits, files=files)
-        )
+        return await self.sandbox.run(self.job(code, limits=limits, files=files))
+
+    def job(self, code: str, *, limits: Limits = LIMITS, files: tuple[SandboxFile, ...] = ()) -> Job:
+        return Job(script=ATTACK.target, payload=code.encode(), trees=(ATTACK,), limits=limits, files=files)
 
 
 def need_bubblewrap() -> None:
