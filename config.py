@@ -171,6 +171,16 @@ class Settings(BaseSettings):
     )
     sandbox_workspace_mb: int = Field(128, ge=1, description="Size of a run's workspace, in MiB")
     sandbox_concurrency: int = Field(8, ge=1, description="Sandboxed runs at the same time")
+    sandbox_sessions: int = Field(
+        8,
+        ge=0,
+        description="Sessions of python_coder that live on between calls, in all; each may hold SANDBOX_MEMORY_MB and, "
+        "without memory control groups, its files on top, but no slot of SANDBOX_CONCURRENCY; 0: none are kept",
+    )
+    sandbox_sessions_per_workspace: int = Field(
+        4, ge=1, description="Sessions of one workspace (or of a service that names none); the least used makes room"
+    )
+    sandbox_session_idle_s: Seconds = Field(600, description="Seconds after its last call that a session is kept")
     workspace_ttl_hours: Annotated[float, Field(gt=0)] = Field(
         24, description="Hours after its last use that a tool workspace is kept"
     )

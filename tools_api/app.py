@@ -36,7 +36,7 @@ from tools_api.invoke.workspaces import Workspaces
 from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
-from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SandboxReport
+from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SandboxReport, SessionOptions
 
 _log = get_logger("tools_api")
 
@@ -100,6 +100,11 @@ def _sandbox_options(settings: Settings) -> SandboxOptions:
             workspace_bytes=settings.sandbox_workspace_mb * _MIB,
         ),
         concurrency=settings.sandbox_concurrency,
+        sessions=SessionOptions(
+            most=settings.sandbox_sessions,
+            most_of_owner=settings.sandbox_sessions_per_workspace,
+            idle_s=settings.sandbox_session_idle_s,
+        ),
     )
 
 

@@ -175,6 +175,7 @@ def _tool_call(call: _Call, workspace: Path) -> ToolCall:
         workspace=workspace,
         timeout_s=max(call.seconds_left, 0.001),
         caller=call.caller,
+        workspace_name=call.request.workspace,
         on_output=call.live.write if call.live and call.definition.streams else None,
     )
 

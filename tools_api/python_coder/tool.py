@@ -1,14 +1,18 @@
-"""The tool `python_coder`: runs a model's Python in the sandbox and keeps nothing but a workspace's files."""
+"""The tool `python_coder`: runs a model's Python in the sandbox. It keeps a workspace's files, and named sessions."""
 
 import asyncio
 import mimetypes
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shared.tools_contract import Receipt, ToolDefinition, ToolError
+from shared.tools_contract import JsonObject, Receipt, ToolDefinition, ToolError
 from tools_api.invoke.tool import OutputFile, ToolCall, ToolOutput
 from tools_api.python_coder.answer import as_data, as_text, error_of, read_answer
-from tools_api.sandbox import Job, Limits, Outcome, ReadOnlyTree, Sandbox, SandboxFile
+from tools_api.python_coder.session_words import session_note
+from tools_api.sandbox import Job, Limits, NoSessions, Outcome, ReadOnlyTree, Sandbox, SandboxFile, Session, SessionKey
 from tools_api.sandbox.collector import read_inputs, write_outputs
 from tools_api.sandbox.packages import installed_names
 
@@ -24,6 +28,10 @@ _ENV = {
     "PYTHONPATH": _PACKAGES,  # for interpreters that the code starts itself
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+_NO_SESSIONS = (
+    "This server keeps no sessions ({}): leave `session` out. Files of a workspace live on between calls: write what "
+    "the next call needs to a file."
+)
 _MEDIA_TYPES = mimetypes.MimeTypes()
 
 
@@ -73,6 +81,7 @@ class PythonCoder:
                         "maximum": self._sandbox.limits.wall_s,
                         "description": f"Seconds after which it is stopped; {self._options.timeout_s:g} if left out.",
                     },
+                    **self._session_schema(),
                 },
                 "required": ["code"],
                 "additionalProperties": False,
@@ -102,14 +111,44 @@ class PythonCoder:
             env=_ENV,
             limits=limits,
         )
-        within_s = max(0.1, call.timeout_s - _MARGIN_S)
-        outcome = await self._sandbox.run(job, within_s=within_s, on_output=call.on_output)
-        notes = [f"left out of the run, too many or too large: {', '.join(left_out)}"] if left_out else []
-        unkept = await asyncio.to_thread(self._keep, call.workspace, inputs, outcome.files)
-        notes += (
-            [f"returned but not kept for the next call, the workspace is full: {', '.join(unkept)}"] if unkept else []
-        )
-        return _output(outcome, limits, tuple(notes))
+        try:
+            return await self._called(call, job, limits, left_out)
+        except NoSessions as reason:
+            return ToolOutput(error=ToolError(type="invalid_arguments", message=_NO_SESSIONS.format(reason)))
+
+    async def _called(self, call: ToolCall, job: Job, limits: Limits, left_out: tuple[str, ...]) -> ToolOutput:
+        ends = time.monotonic() + max(0.1, call.timeout_s - _MARGIN_S)
+        async with self._session(call, within_s=ends - time.monotonic()) as session:
+            within_s = max(0.05, ends - time.monotonic())
+            outcome = await self._sandbox.run(job, within_s=within_s, on_output=call.on_output, session=session)
+            notes = [f"left out of the run, too many or too large: {', '.join(left_out)}"] if left_out else []
+            unkept = await asyncio.to_thread(self._keep, call.workspace, job.files, outcome.files)
+            if unkept:
+                notes.append(f"returned but not kept for the next call, the workspace is full: {', '.join(unkept)}")
+            if session:
+                session.saw(file for file in outcome.files if file.name not in unkept)
+            return _output(outcome, limits, notes, session)
+
+    def _session_schema(self) -> JsonObject:
+        if not self._sandbox.allows_sessions:
+            return {}
+        schema = {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]{1,32}$",
+            "description": "A name of your choice. Calls with the same name go on where the last one stopped, with its "
+            "variables, imports and functions; without one every call starts afresh.",
+        }
+        return {"session": schema}
+
+    @asynccontextmanager
+    async def _session(self, call: ToolCall, *, within_s: float) -> AsyncGenerator[Session | None]:
+        """Hold the session that the call names, if any; it belongs to the calling service and its workspace."""
+        if (name := call.arguments.get("session")) is None:
+            yield None
+            return
+        key = SessionKey(call.caller, call.workspace_name or "", str(name))
+        async with self._sandbox.session(key, within_s=within_s) as session:
+            yield session
 
     def _limits(self, call: ToolCall) -> Limits:
         asked = float(call.arguments.get("timeout", self._options.timeout_s))
@@ -128,14 +167,18 @@ class PythonCoder:
         return [file.name for file in files if file not in kept]
 
 
-def _output(outcome: Outcome, limits: Limits, notes: tuple[str, ...]) -> ToolOutput:
+def _output(outcome: Outcome, limits: Limits, notes: list[str], session: Session | None) -> ToolOutput:
     answer = read_answer(outcome)
+    error = error_of(answer, limits)
+    if session and (note := session_note(session, failed=error is not None)):
+        notes = [*notes, note]
+        error = error and error.model_copy(update={"message": f"{error.message} {note}"})
     sizes = {file.name: len(file.content) for file in outcome.files}
     return ToolOutput(
-        content=as_text(answer, limits, sizes, notes),
-        data=as_data(answer, sizes),
+        content=as_text(answer, limits, sizes, tuple(notes)),
+        data={**as_data(answer, sizes), "session": session.state if session else None},
         files=tuple(OutputFile(name=f.name, media_type=_media_type(f.name), content=f.content) for f in outcome.files),
-        error=error_of(answer, limits),
+        error=error,
         receipt=Receipt(
             wall_s=outcome.wall_s,
             cpu_s=outcome.cpu_s,
@@ -157,6 +200,7 @@ def _description(limits: Limits, version: str, installed: tuple[str, ...]) -> st
         f"expression, its traceback, and every file that it writes into the current folder. {packages} can be "
         "imported; nothing can be installed and there is no network. "
         + ("Just draw with matplotlib: figures are returned as PNG without being saved. " if installed else "")
-        + "Variables do not survive the call; files of the same workspace do, and are in the current folder. "
+        + "Variables do not survive the call unless you name a `session`; files of the same workspace do, and are in "
+        "the current folder. "
         f"Limits: {limits.wall_s:g} s, {limits.memory_bytes >> 20} MB of memory."
     )

@@ -34,11 +34,13 @@ from tools_api.sandbox.outcome import (
     Outcome,
     PassedOver,
     ReadOnlyTree,
+    SandboxBusy,
     SandboxFile,
     SandboxReport,
     SandboxUnavailable,
 )
-from tools_api.sandbox.sandbox import Sandbox, SandboxBusy, SandboxOptions
+from tools_api.sandbox.sandbox import Sandbox, SandboxOptions
+from tools_api.sandbox.sessions import NoSessions, Session, SessionEnding, SessionKey, SessionOptions, SessionState
 from tools_api.sandbox.warm.pool import WarmReport
 from tools_api.sandbox.warm.profile import WarmProfile
 
@@ -51,6 +53,7 @@ __all__ = [
     "LevelFailed",
     "LimitName",
     "Limits",
+    "NoSessions",
     "Outcome",
     "PassedOver",
     "ReadOnlyTree",
@@ -60,6 +63,11 @@ __all__ = [
     "SandboxOptions",
     "SandboxReport",
     "SandboxUnavailable",
+    "Session",
+    "SessionEnding",
+    "SessionKey",
+    "SessionOptions",
+    "SessionState",
     "Standing",
     "WarmProfile",
     "WarmReport",

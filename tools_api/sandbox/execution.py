@@ -5,17 +5,16 @@ Nothing here is believed: pipes are read up to a cap, then the run ends; time is
 
 import asyncio
 import functools
-import os
-import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tools_api.sandbox.cgroup import Cgroup
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, LimitName, Outcome, OutputListener
 from tools_api.sandbox.process import SandboxProcess
 from tools_api.sandbox.protocol import HELLO, Answer, BrokenAnswer, decode_answer, encode_job, max_answer_bytes
+from tools_api.sandbox.verdict import make_outcome
 from tools_api.sandbox.watchdog import Watchdog
 
 _PIECE = 1 << 16
@@ -55,6 +54,11 @@ class Execution:
         self._stderr = Pipe(limits.output_bytes)
         self._answer = Pipe(max_answer_bytes(limits), bytearray(HELLO))  # which `until_ready` has taken
 
+    @property
+    def process(self) -> SandboxProcess:
+        """The sandbox itself, for who wants to talk to it in another way."""
+        return self._process
+
     async def until_ready(self) -> None:
         """Wait until the restrictions hold. Raises `SandboxBroken` if they never do."""
         await self._process.until_ready()
@@ -72,7 +76,14 @@ class Execution:
         self._process.kill()
         if cgroup:
             await watchdog.read()
-        return self._outcome(limit, watchdog, wall_s=time.monotonic() - started)
+        return make_outcome(
+            self._decoded(),
+            limit=limit,
+            usage=watchdog.usage,
+            wall_s=time.monotonic() - started,
+            stdout=bytes(self._stdout.content),
+            stderr=bytes(self._stderr.content),
+        )
 
     async def gone(self) -> None:
         """Kill the sandbox and wait for its end."""
@@ -116,61 +127,11 @@ class Execution:
                 task.cancel()
             await asyncio.gather(feeding, *draining, return_exceptions=True)
 
-    def _outcome(self, limit: LimitName | None, watchdog: Watchdog, *, wall_s: float) -> Outcome:
-        answer = self._decoded()
-        usage = watchdog.usage
-        if limit is None and usage.killed:
-            limit = "memory"
-        cores = os.cpu_count() or 1
-        outcome = Outcome(
-            exit_code=None,
-            stdout=bytes(self._stdout.content),
-            stderr=bytes(self._stderr.content),
-            limit=limit,
-            wall_s=wall_s,
-            cpu_s=usage.cpu_s,
-            peak_memory_bytes=usage.peak_bytes,
-        )
-        if answer is not None:
-            outcome = _with_answer(outcome, answer, most_cpu_s=wall_s * cores)
-        sizes = (
-            len(outcome.stdout),
-            len(outcome.stderr),
-            len(outcome.report),
-            *(len(f.content) for f in outcome.files),
-        )
-        return replace(outcome, bytes_out=sum(sizes))
-
     def _decoded(self) -> Answer | None:
         try:
             return decode_answer(bytes(self._answer.content), self._limits)
         except BrokenAnswer:
             return None  # the run was killed, or killed its supervisor: there is no result, and that is the result
-
-
-def _with_answer(outcome: Outcome, answer: Answer, *, most_cpu_s: float) -> Outcome:
-    """Add what the supervisor said; its figures only ever raise those that were measured outside."""
-    limit = outcome.limit
-    if limit is None and answer.timed_out:
-        limit = "timeout"
-    elif limit is None and answer.exit_code == -signal.SIGXCPU:
-        limit = "cpu"
-    elif limit is None and (answer.full or _cut_short(answer.refused)):
-        limit = "files"
-    return replace(
-        outcome,
-        exit_code=answer.exit_code,
-        report=answer.report,
-        files=answer.files,
-        denied=answer.refused,
-        limit=limit,
-        cpu_s=max(outcome.cpu_s, min(answer.cpu_s, most_cpu_s)),
-        peak_memory_bytes=max(outcome.peak_memory_bytes, answer.peak_bytes),
-    )
-
-
-def _cut_short(refused: Sequence[str]) -> bool:
-    return any(reason.startswith(("too many files", "too large")) for reason in refused)
 
 
 async def _feed(stdin: asyncio.StreamWriter, pieces: Sequence[bytes]) -> None:

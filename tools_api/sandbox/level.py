@@ -4,14 +4,21 @@ A level knows nothing of the others. Which one is used, and what happens when it
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
+from tools_api.sandbox.cgroup import Cgroup
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Abilities, Job, Level, MemoryLimit, Outcome, OutputListener
+from tools_api.sandbox.process import SandboxProcess
 
 Failure = Literal["missing", "broken", "self_test"]
 """Why a level can't be used, in one word: something is not there, does not come up, or does not isolate."""
+
+
+Opened = tuple[SandboxProcess, Cgroup | None]
+"""A started sandbox, and the control groups that it is in."""
 
 
 class LevelFailed(Exception):
@@ -58,5 +65,17 @@ class Isolation(Protocol):
         """Let go of what outlives single runs. The next `probe` opens it again.
 
         A level that is not in use at the time keeps no more than it can afford to: nothing else closes it before.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsSessions(Protocol):
+    """A level whose sandboxes can do one call after another."""
+
+    def open(self, job: Job, limits: Limits) -> AbstractAsyncContextManager[Opened]:
+        """Start a sandbox for the calls of a session, of which `job` is the first; at the end nothing of it is left.
+
+        Raises `LevelFailed` if it did not come up.
         """
         ...

@@ -1,10 +1,12 @@
 """The level `ns-seccomp`: bubblewrap with a seccomp filter, on Linux machines that allow namespaces."""
 
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from tools_api.sandbox.interpreter import Interpreter
-from tools_api.sandbox.level import LevelFailed, Standing
+from tools_api.sandbox.level import LevelFailed, Opened, Standing
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Abilities, Job, Level, Outcome, OutputListener
 from tools_api.sandbox.process import SandboxBroken
@@ -70,6 +72,18 @@ class NsSeccomp:
             raise LevelFailed(str(error), failure="missing") from None
         except SandboxBroken as error:
             raise LevelFailed(explain_broken(str(error))) from None
+
+    @asynccontextmanager
+    async def open(self, job: Job, limits: Limits) -> AsyncGenerator[Opened]:
+        """Start a sandbox for a session. Raises `LevelFailed` if it did not come up."""
+        async with AsyncExitStack() as stack:
+            try:
+                execution, cgroup = await stack.enter_async_context(self._opened().spawn(job, limits))
+            except Unusable as error:
+                raise LevelFailed(str(error), failure="missing") from None
+            except SandboxBroken as error:
+                raise LevelFailed(explain_broken(str(error))) from None
+            yield execution.process, cgroup
 
     async def aclose(self) -> None:
         """Let the spawner go."""

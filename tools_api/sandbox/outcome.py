@@ -24,6 +24,12 @@ class SandboxUnavailable(Unavailable):
     code = "sandbox_unavailable"
 
 
+class SandboxBusy(Unavailable):
+    """All slots, or all places for sessions, were taken for as long as the caller could wait."""
+
+    code = "sandbox_busy"
+
+
 @dataclass(frozen=True, slots=True)
 class ReadOnlyTree:
     """A trusted file or folder of the host, shown read-only at `target` inside.
@@ -49,7 +55,8 @@ class SandboxFile:
 class Job:
     """One run: either `script`, a Python file inside that is run in a fork, or `argv`, a program inside.
 
-    A script defines `main(payload, report)` and may call `report(bytes)`; that comes back as `Outcome.report`.
+    A script defines `main(payload, report)` and may call `report(bytes)`; that comes back as `Outcome.report`. For a
+    session it defines `session(receive, begin, report)` too (see `inside/session.py`).
     Nothing that a caller of the service says can widen what the sandbox allows; `limits` are cut to the `Sandbox`'s
     own. The last three fields are for programs that our own code chooses, never for a request to set.
     """

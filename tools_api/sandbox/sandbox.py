@@ -7,13 +7,13 @@ list is gone through again from time to time and when a level breaks. Below the 
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from shared.errors import Unavailable
 from shared.logging import get_logger
 from tools_api.sandbox.interpreter import Interpreter, own_interpreter
-from tools_api.sandbox.level import Isolation, LevelFailed
+from tools_api.sandbox.level import Isolation, KeepsSessions, LevelFailed, Opened
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.ns_seccomp import NsSeccomp
 from tools_api.sandbox.outcome import (
@@ -22,9 +22,11 @@ from tools_api.sandbox.outcome import (
     Outcome,
     OutputListener,
     PassedOver,
+    SandboxBusy,
     SandboxReport,
     SandboxUnavailable,
 )
+from tools_api.sandbox.sessions import NoSessions, Session, SessionKey, SessionOptions, Sessions
 from tools_api.sandbox.warm.pool import WarmReport
 from tools_api.sandbox.warm.profile import WarmProfile
 
@@ -32,12 +34,6 @@ _log = get_logger(__name__)
 
 _ATTEMPTS = 2
 _SHORTEST_RUN_S = 0.05
-
-
-class SandboxBusy(Unavailable):
-    """All slots were taken for as long as the caller could wait."""
-
-    code = "sandbox_busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +44,7 @@ class SandboxOptions:
     """Those that may be used, best first."""
     limits: Limits = field(default_factory=Limits)
     concurrency: int = 8
+    sessions: SessionOptions = field(default_factory=SessionOptions)
     check_interval_s: float = 600.0
     bubblewrap: Path | None = None
     """By default the one on PATH."""
@@ -87,6 +84,7 @@ class Sandbox:
         self._level: Isolation | None = None
         self._report = _off("the sandbox has not been started")
         self._slots = asyncio.Semaphore(options.concurrency)
+        self._sessions = Sessions(self._open, options.sessions)
         self._probing = asyncio.Lock()
         self._checking: asyncio.Task[None] | None = None
 
@@ -105,18 +103,24 @@ class Sandbox:
         """What one run may use at most."""
         return self._options.limits
 
+    @property
+    def allows_sessions(self) -> bool:
+        """Say whether the operator does; a level that can't keep them may be in use all the same."""
+        return self._options.sessions.most > 0
+
     async def start(self) -> None:
         """Run the self-test and repeat it from time to time. What fails makes the sandbox unavailable, nothing else."""
         await self.probe()
         self._checking = asyncio.create_task(self._check_for_ever())
 
     async def aclose(self) -> None:
-        """Stop checking and let everything go. Runs end with their callers."""
+        """Stop checking, end all sessions and let everything go. Runs end with their callers."""
         if self._checking:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
         self._report = _off("the sandbox has been stopped")
         self._level = None
+        await self._sessions.aclose()
         for level in self._levels:
             await level.aclose()
 
@@ -126,9 +130,25 @@ class Sandbox:
             await self._choose()
         return self._report
 
-    async def run(self, job: Job, *, within_s: float | None = None, on_output: OutputListener | None = None) -> Outcome:
-        """Run `job` in a fresh sandbox; `within_s` bounds the wait for a free slot and the run together.
-        `on_output` hears what it prints while it runs.
+    def session(self, key: SessionKey, *, within_s: float | None = None) -> AbstractAsyncContextManager[Session]:
+        """Wait for the turn of the session `key`, or for room for it, and hold it alone, for `run` to go on with.
+
+        Raises `NoSessions` if none are kept here, `SandboxBusy` if neither came in time, `SandboxUnavailable`.
+        """
+        if self._level and not isinstance(self._level, KeepsSessions):
+            raise NoSessions(f"its level is {self._level.name}")
+        return self._sessions.hold(key, within_s=within_s)
+
+    async def run(
+        self,
+        job: Job,
+        *,
+        within_s: float | None = None,
+        on_output: OutputListener | None = None,
+        session: Session | None = None,
+    ) -> Outcome:
+        """Run `job` in a fresh sandbox, or as the next call of `session`; `within_s` bounds the wait for a free slot
+        and the run together. `on_output` hears what it prints while it runs.
 
         Raises `SandboxUnavailable` if no level works that can run it, `SandboxBusy` if no slot came free in time.
         """
@@ -136,7 +156,7 @@ class Sandbox:
         ends = None if within_s is None else time.monotonic() + within_s
         await self._take_slot(within_s)
         try:
-            return await self._run_now(job, ends, on_output)
+            return await self._run_now(job, ends, on_output, session)
         finally:
             self._slots.release()
 
@@ -147,18 +167,30 @@ class Sandbox:
         except TimeoutError:
             raise SandboxBusy("All sandboxes are busy; try again in a moment.", retry_after=1.0) from None
 
-    async def _run_now(self, job: Job, ends: float | None, on_output: OutputListener | None) -> Outcome:
+    async def _run_now(
+        self, job: Job, ends: float | None, on_output: OutputListener | None, session: Session | None
+    ) -> Outcome:
         """Run it; if its level breaks before anything of it ran, once more on what a new choice brings."""
+        if ends and session:
+            ends -= self._options.sessions.interrupt_s
         for _ in range(_ATTEMPTS):
             level, report = self._level_for(job), self._report
             limits = _until(ends, (job.limits or self.limits).within(self.limits))
             try:
+                if session:
+                    return await session.run(job, limits, on_output)
                 return await level.run(job, limits, on_output)
             except LevelFailed as error:
                 _log.warning("sandbox_broken", level=level.name, reason=str(error))
                 await self._choose_again(report)
         self._level_for(job)
         raise SandboxUnavailable("The sandbox failed to start twice; it works again, repeat the call.", retry_after=1.0)
+
+    def _open(self, job: Job, limits: Limits) -> AbstractAsyncContextManager[Opened]:
+        level = self._level_for(job)
+        if not isinstance(level, KeepsSessions):
+            raise SandboxUnavailable("The sandbox has changed; call without a session.")
+        return level.open(job, limits)
 
     def _level_for(self, job: Job) -> Isolation:
         if self._level is None:
@@ -180,6 +212,8 @@ class Sandbox:
         if (report.level, report.reason) != (self._report.level, self._report.reason):
             passed_over = {item.level: item.reason for item in report.passed_over}
             _log.info("sandbox_checked", level=report.level or "off", reason=report.reason, passed_over=passed_over)
+        if level is not self._level:
+            await self._sessions.end_all()
         self._level, self._report = level, report
 
     async def _examine(self) -> tuple[Isolation | None, SandboxReport]:

@@ -23,7 +23,7 @@ from tools_api.sandbox.seccomp import SeccompUnavailable, compile_filter
 from tools_api.sandbox.warm.pool import WarmPool
 from tools_api.sandbox.warm.profile import WarmProfile
 
-_SUPERVISOR = ReadOnlyTree(Path(__file__).parent / "inside" / "supervisor.py", "/opt/supervisor.py")
+_SCRIPTS = ReadOnlyTree(Path(__file__).parent / "inside", "/opt/sandbox")
 
 # What a kernel may say about user namespaces, and what to do about it.
 _SYSCTLS = (
@@ -109,10 +109,10 @@ class Spawner:
             channel = (job.channel.fileno(),) if job.channel else ()
             rlimits = limits.as_rlimits(bounded_address_space=job.bounded_address_space)
             box = Box(
-                script=_SUPERVISOR.target,
+                script=f"{_SCRIPTS.target}/supervisor.py",
                 arguments=(str(result_write), rlimits),
                 pass_fds=(result_write, *channel),
-                trees=(_SUPERVISOR, *job.trees),
+                trees=(_SCRIPTS, *job.trees),
                 env={**job.env, **_channel_env(job)},
                 limits=limits,
                 seccomp_filter=self.launcher.loopback_filter if job.loopback else self.launcher.seccomp_filter,

@@ -5,6 +5,7 @@ overshoot its limit by what it can allocate in one interval.
 """
 
 import asyncio
+import math
 import os
 
 from tools_api.sandbox.bubblewrap import WORKSPACE
@@ -21,8 +22,10 @@ _TMPFS = (WORKSPACE, "/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 class Watchdog:
     """Follows one run from the moment its supervisor stands; `usage` is the latest reading, its peak the highest."""
 
-    def __init__(self, pid: int, limits: Limits, cgroup: Cgroup | None) -> None:
-        self.usage = Usage()
+    def __init__(self, pid: int, limits: Limits, cgroup: Cgroup | None, *, before: Usage | None = None) -> None:
+        """Watch from now on; `before` is what the sandbox had used by then."""
+        self.usage = before or Usage()
+        self._most_cpu_s = limits.cpu_s + self.usage.cpu_s
         self._pid = pid
         self._limits = limits
         self._cgroup = cgroup
@@ -34,6 +37,10 @@ class Watchdog:
             if breach := await self.read():
                 return breach
             await asyncio.sleep(interval)
+
+    def forgive_cpu(self) -> None:
+        """Look at processor time no more."""
+        self._most_cpu_s = math.inf
 
     async def read(self) -> LimitName | None:
         """Take a reading and say which limit it exceeds."""
@@ -47,7 +54,7 @@ class Watchdog:
                 return "files"
             if self.usage.memory_bytes > self._limits.memory_bytes:
                 return "memory"
-        return "cpu" if self.usage.cpu_s > self._limits.cpu_s else None
+        return "cpu" if self.usage.cpu_s > self._most_cpu_s else None
 
     def _read_tree(self) -> bool:
         """Add up the processes below bwrap; say whether a tmpfs holds too many files."""

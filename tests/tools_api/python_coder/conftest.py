@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.tools_api.sandbox.conftest import need_bubblewrap
 from tools_api.invoke.tool import ToolCall, ToolOutput
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
-from tools_api.sandbox import Limits, Sandbox, SandboxOptions
+from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SessionOptions
 
 PACKAGES = Path(sys.prefix) / "sandbox-packages"
 
@@ -22,10 +22,16 @@ class Caller:
 
     tool: PythonCoder
     workspace: Path
+    caller: str = "test"
+    workspace_name: str | None = None
 
     async def __call__(self, code: str, *, timeout_s: float = 30, **arguments: object) -> ToolOutput:
         call = ToolCall(
-            arguments={"code": code, **arguments}, workspace=self.workspace, timeout_s=timeout_s, caller="test"
+            arguments={"code": code, **arguments},
+            workspace=self.workspace,
+            workspace_name=self.workspace_name,
+            timeout_s=timeout_s,
+            caller=self.caller,
         )
         return await self.tool.run(call)
 
@@ -33,7 +39,9 @@ class Caller:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def tool() -> AsyncGenerator[PythonCoder]:
     need_bubblewrap()
-    sandbox = Sandbox(SandboxOptions(limits=Limits(wall_s=20, cpu_s=20, memory_bytes=512 << 20)))
+    limits = Limits(wall_s=20, cpu_s=20, memory_bytes=512 << 20)
+    sessions = SessionOptions(most=4, most_of_owner=2, interrupt_s=10)  # a busy machine is slow to stop, not unwilling
+    sandbox = Sandbox(SandboxOptions(limits=limits, sessions=sessions))
     await sandbox.start()
     assert sandbox.report.available, sandbox.report
     yield PythonCoder(sandbox, PythonCoderOptions(packages=PACKAGES, workspace_bytes=1 << 20))

@@ -68,3 +68,10 @@ async def test_without_the_packages_the_standard_library_is_offered(run: Caller,
     output = await bare("import numpy")
     assert output.error is not None
     assert "No module named 'numpy'" in output.error.message
+
+
+async def test_in_a_session_a_figure_comes_with_the_call_that_draws_it(run: Caller) -> None:
+    calls = ["import matplotlib.pyplot as plt", "plt.plot([1, 2])", "1", "plt.plot([3])"]
+    outputs = [await run(code, session="figures", timeout_s=120) for code in calls]
+    names = [[file.name for file in output.files] for output in outputs]
+    assert names == [[], ["figure_1.png"], [], ["figure_2.png"]]

@@ -7,7 +7,7 @@ import pytest
 
 from tools_api.invoke.tool import ToolCall
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
-from tools_api.sandbox import Sandbox, SandboxOptions, SandboxUnavailable
+from tools_api.sandbox import Sandbox, SandboxOptions, SandboxUnavailable, SessionOptions
 
 
 def _tool(bubblewrap: Path | None = None) -> PythonCoder:
@@ -46,6 +46,11 @@ def test_it_has_the_cortex_documents_name_too() -> None:
         ({"code": "x", "timeout": 31}, False),
         ({"code": "x" * 100_001}, False),
         ({"code": "x", "sandbox": False}, False),
+        ({"code": "x", "session": "plot-2_b"}, True),
+        ({"code": "x", "session": ""}, False),
+        ({"code": "x", "session": "../x"}, False),
+        ({"code": "x", "session": "x" * 33}, False),
+        ({"code": "x", "session": 5}, False),
         ({"code": "x", "limits": {"memory_bytes": 1}}, False),
     ],
 )
@@ -58,3 +63,8 @@ def test_the_description_teaches_its_use() -> None:
     description = _tool().definition.description
     for words in ("no network", "value of its last expression", "current folder", "Variables do not survive"):
         assert words in description
+
+
+def test_where_no_sessions_are_kept_the_argument_is_not_offered() -> None:
+    sandbox = Sandbox(SandboxOptions(sessions=SessionOptions(most=0)))
+    assert "session" not in PythonCoder(sandbox, PythonCoderOptions()).definition.parameters["properties"]

@@ -1,63 +1,74 @@
 """Runs a model's code inside the sandbox as an interactive session would, and reports what it came to.
 
-A script for the supervisor's fork, never imported by the service. stdout and stderr go straight to the host; the
-report holds what those don't: the value of the last expression, the traceback of our user's frames alone, which limit
-the code ran into, what it was refused. Everything expensive is imported only when the code fails or draws.
+A script for the supervisor's fork, never imported by the service; `main` for a single run, `session` for one call after
+another in the same interpreter. stdout and stderr go straight to the host; the report holds what those don't: the value
+of the last expression, the traceback of our user's frames alone, which limit the code ran into, what it was refused.
+Everything expensive is imported only when the code fails or draws.
 """
 
 from __future__ import annotations
 
 import _ast  # `ast` imports half of the standard library
-import errno
 import os
+import signal
 import site
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType, TracebackType
-    from typing import Any
+    from types import CodeType, ModuleType
+    from typing import Any, ClassVar, NoReturn
 
 HERE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib costs milliseconds here
 PACKAGES = os.environ.get("PYTHONPATH", "")
 NAME = "<code>"
 MAX_VALUE = 16_000
-MAX_TRACEBACK = 16_000
 
 Fields = dict[str, str]
 
-_LIMIT_OF_ERRNO = {
-    errno.ENOSPC: "files",
-    errno.EFBIG: "files",
-    errno.EDQUOT: "files",
-    errno.EMFILE: "files",
-    errno.EAGAIN: "processes",
-    errno.ENOMEM: "memory",
-}
 _AF_UNIX = 1
 
 
-def main(payload: bytes, report: Callable[[bytes], None]) -> None:
+def main(payload: bytes, report: Callable[[bytes], None]) -> NoReturn:
     """Run the code in `payload`, save what it drew, and report."""
-    code = payload.decode()
     denied: set[str] = set()
     _prepare(denied)
-    fields: Fields = {}
-    try:
-        value = _run(code)
-        if value is not None:
-            fields["value"] = _shortened(repr(value), MAX_VALUE)
-    except SystemExit as request:
-        _take_exit(request, fields)
-    except BaseException as error:  # noqa: BLE001 - whatever the code raises is its result
-        _describe(error, code, fields)
-    _finish(fields, code)
-    for number, what in enumerate(sorted(denied)):
-        fields[f"denied{number}"] = what
+    code = Code(NAME, payload.decode())
+    fields = _result_of(code, _new_main())
+    _finish(fields)
     _flush()
-    report(b"\0".join(_clean(part) for pair in fields.items() for part in pair))
+    report(_encoded(fields, denied))
     os._exit(int(fields.get("exit", "1" if "error" in fields else "0")))
+
+
+def session(receive: Callable[[], bytes], begin: Callable[[], None], report: Callable[[bytes], None]) -> NoReturn:
+    """Run and report one call's code after another in one `__main__`. An interrupt counts only while code runs."""
+    denied: set[str] = set()
+    _prepare(denied)
+    module = _new_main()
+    process = os.getpid()
+    number = 0
+    while True:
+        number += 1
+        code = Code(f"<call {number}>", receive().decode())
+        denied.clear()
+        fields = _interruptible_result_of(code, module, begin)
+        _flush()
+        if os.getpid() != process:
+            os._exit(0)  # a fork that the code made has come to its end
+        report(_encoded(fields, denied))
+
+
+class Code:
+    """What a call runs, under the name that tracebacks have for it."""
+
+    texts: ClassVar[dict[str, str]] = {}
+    """Of all calls, by name, for tracebacks through functions of earlier ones."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = self.texts[name] = text
 
 
 def _prepare(denied: set[str]) -> None:
@@ -65,7 +76,6 @@ def _prepare(denied: set[str]) -> None:
     for path in (PACKAGES, HERE):
         if os.path.isdir(path):  # noqa: PTH112 - pathlib costs milliseconds here
             sys.path.append(path)
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109
     sys.argv = [NAME]
     site.setquit()
     site.sethelper()
@@ -76,6 +86,7 @@ def _prepare(denied: set[str]) -> None:
     import figures
 
     figures.watch()
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - not before, lest a file of the workspace be taken for one of ours
     _link_font_cache()
     sys.addaudithook(_note_refusals(denied))
 
@@ -99,84 +110,111 @@ def _note_refusals(denied: set[str]) -> Callable[[str, tuple[object, ...]], None
     return hook
 
 
-def _run(code: str) -> object:
-    """Execute the code as `__main__`; return the value of its last expression, None if it ends with something else."""
-    body, last = _compiled(code)
+def _new_main() -> ModuleType:
     module = type(sys)("__main__")
     sys.modules["__main__"] = module
+    return module
+
+
+def _interruptible_result_of(code: Code, module: ModuleType, begin: Callable[[], None]) -> Fields:
+    fields: Fields = {}
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        begin()
+        fields = _result_of(code, module)
+        _save_figures(fields)
+    except KeyboardInterrupt as late:  # it came when the code's own handlers were behind it
+        _become_deaf()
+        _describe(late, fields)
+    _become_deaf()
+    return fields
+
+
+def _become_deaf() -> None:
+    while True:
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        except KeyboardInterrupt:
+            continue
+        return
+
+
+def _result_of(code: Code, module: ModuleType) -> Fields:
+    fields: Fields = {}
+    try:
+        value = _run(code, module)
+        if value is not None:
+            fields["value"] = _shown(repr(value))
+    except BaseException as error:  # noqa: BLE001 - whatever the code raises is its result
+        _describe(error, fields)
+    return fields
+
+
+def _run(code: Code, module: ModuleType) -> object:
+    """Execute the code as `__main__`; return the value of its last expression, None if it ends with something else."""
+    body, last = _compiled(code)
     exec(body, module.__dict__)  # noqa: S102 - this is what the sandbox is for
     return eval(last, module.__dict__) if last else None  # noqa: S307
 
 
-def _compiled(code: str) -> tuple[CodeType, CodeType | None]:
-    tree: Any = compile(code, NAME, "exec", _ast.PyCF_ONLY_AST)
+def _compiled(code: Code) -> tuple[CodeType, CodeType | None]:
+    tree: Any = compile(code.text, code.name, "exec", _ast.PyCF_ONLY_AST)
     last = None
     if tree.body and isinstance(end := tree.body[-1], _ast.Expr):
         tree.body.pop()
-        last = compile(_ast.Expression(end.value), NAME, "eval")
-    return compile(tree, NAME, "exec"), last
+        last = compile(_ast.Expression(end.value), code.name, "eval")
+    return compile(tree, code.name, "exec"), last
 
 
-def _take_exit(request: SystemExit, fields: Fields) -> None:
-    code = request.code
-    if code is None or code == 0:
-        return
-    fields["error"] = "SystemExit"
-    fields["message"] = f"the code ended itself with sys.exit({code!r})"
-    fields["exit"] = str(code & 0xFF) if isinstance(code, int) else "1"
-
-
-def _describe(error: BaseException, code: str, fields: Fields) -> None:
-    """Report an exception the way Python prints it, without our own frames."""
-    import linecache
-    import traceback
-
-    linecache.cache[NAME] = (len(code), None, code.splitlines(keepends=True), NAME)
-    own = _frames_of_the_code(error.__traceback__)
-    try:
-        lines = traceback.format_exception(type(error), error, own)
-        message = str(error)
-    except BaseException:  # noqa: BLE001 - `__str__` is the code's too
-        lines, message = [f"{type(error).__name__}: <no text>\n"], ""
-    fields["traceback"] = _shortened("".join(lines), MAX_TRACEBACK)
-    fields["error"] = type(error).__name__
-    fields["message"] = _shortened(message, 1000)
-    if limit := _limit_behind(error):
-        fields["limit"] = limit
-
-
-def _frames_of_the_code(traceback: TracebackType | None) -> TracebackType | None:
-    while traceback and traceback.tb_frame.f_code.co_filename != NAME:
-        traceback = traceback.tb_next
-    return traceback
-
-
-def _limit_behind(error: BaseException) -> str | None:
-    """Say which limit an exception speaks of, if any."""
-    if isinstance(error, MemoryError):
-        return "memory"
-    if isinstance(error, OSError) and error.errno is not None:
-        return _LIMIT_OF_ERRNO.get(error.errno)
-    return "processes" if isinstance(error, RuntimeError) and "new thread" in str(error) else None
-
-
-def _finish(fields: Fields, code: str) -> None:
+def _finish(fields: Fields) -> None:
     """Save the figures and let threads and exit functions end, as a script's end does."""
     import atexit
 
-    import figures
-
     run_exit_functions: Callable[[], None] = getattr(atexit, "_run_exitfuncs")  # noqa: B009 - private, and the only way
 
+    _save_figures(fields)
     try:
-        figures.save_open()
         threading: Any = sys.modules.get("threading")
         if threading:
             threading._shutdown()  # what the interpreter calls before its exit functions
         run_exit_functions()
     except BaseException as error:  # noqa: BLE001
         if "error" not in fields:
-            _describe(error, code, fields)
+            _describe(error, fields)
+
+
+def _save_figures(fields: Fields) -> None:
+    import figures
+
+    try:
+        figures.save_open()
+    except BaseException as error:  # noqa: BLE001 - they are the code's
+        if "error" not in fields:
+            _describe(error, fields)
+
+
+def _describe(error: BaseException, fields: Fields) -> None:
+    fields.update(_failure_report().describe(error, Code.texts))
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= MAX_VALUE else _failure_report().shortened(value, MAX_VALUE)
+
+
+def _failure_report() -> ModuleType:
+    """Import our own module, whatever the workspace has of that name."""
+    sys.path.insert(0, HERE)
+    try:
+        import failure_report
+    finally:
+        sys.path.remove(HERE)  # the first one
+    return failure_report
+
+
+def _encoded(fields: Fields, denied: set[str]) -> bytes:
+    for number, what in enumerate(sorted(denied)):
+        fields[f"denied{number}"] = what
+    return b"\0".join(_clean(part) for pair in fields.items() for part in pair)
 
 
 def _flush() -> None:
@@ -185,12 +223,6 @@ def _flush() -> None:
             stream.flush()
         except (OSError, ValueError):
             continue  # the code has closed it
-
-
-def _shortened(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    return f"{text[: most // 2]}\n… ({len(text) - most} characters left out) …\n{text[-most // 2 :]}"
 
 
 def _clean(text: str) -> bytes:

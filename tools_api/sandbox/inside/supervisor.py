@@ -5,7 +5,8 @@ hostile bytes. Its restrictions are in force before it reads the first byte of a
 are built into the interpreter or cheap, because every import is paid by every run. It knows nothing of what it runs.
 
 Usage: `python -I -S supervisor.py RESULT_FD LIMITS`, LIMITS as `cpu=5,as=…` for `resource.RLIMIT_*`.
-stdin:     frame of fields (see `encode`), then the payload, then the contents of the input files.
+stdin:     frame of fields (see `encode`), then the payload, then the contents of the input files. A job that names a
+           `session` is its first call; `session.py` beside this file does the rest.
 RESULT_FD: the byte `H` when the restrictions hold, then a frame of fields, then the report, then the output files.
 """
 
@@ -43,18 +44,19 @@ def main() -> None:
 def serve(result_fd: int) -> NoReturn:
     """Say that the restrictions hold, do one job and exit."""
     os.write(result_fd, b"H")
-    fields = decode(_read_exactly(int.from_bytes(_read_exactly(8), "big")))
+    fields, payload = read_job()
     options = dict(fields)
-    payload = _read_exactly(int(options["payload"]))
+    if "session" in options:
+        _serve_session(fields, payload, result_fd)
     before = _write_inputs(fields)
     started = time.monotonic()
     job = _start(fields, options, payload, result_fd)
     answer, report = _wait(*job, deadline=started + float(options["wall_s"]))
-    _kill_everything_else()
+    signal_everything_else(signal.SIGKILL)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer.append(("cpu_s", f"{usage.ru_utime + usage.ru_stime:.4f}"))
     answer.append(("peak_bytes", str(usage.ru_maxrss * 1024)))
-    _send(result_fd, answer, report, _changed_files(before, options))
+    send(result_fd, answer, report, changed_files(before, options))
     os._exit(0)
 
 
@@ -87,7 +89,22 @@ def _close_all_but(*kept: int) -> None:
         start = descriptor + 1
 
 
-def _read_exactly(size: int) -> bytes:
+def read_job() -> tuple[Fields, bytes]:
+    """Read a job but for its input files; return its fields and its payload."""
+    fields = decode(read_exactly(int.from_bytes(read_exactly(8), "big")))
+    return fields, read_exactly(int(dict(fields)["payload"]))
+
+
+def read_inputs(fields: Fields) -> Iterator[tuple[str, bytes]]:
+    """Read the input files that follow a job, by name."""
+    for key, value in fields:
+        if key == "file":
+            size, _, name = value.partition(":")
+            yield name, read_exactly(int(size))
+
+
+def read_exactly(size: int) -> bytes:
+    """Read so many bytes of stdin."""
     pieces: list[bytes] = []
     while size > 0:
         piece = os.read(0, min(size, 1 << 20))
@@ -98,16 +115,23 @@ def _read_exactly(size: int) -> bytes:
     return b"".join(pieces)
 
 
+def _serve_session(fields: Fields, payload: bytes, result_fd: int) -> NoReturn:
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib costs milliseconds here
+    sys.modules["supervisor"] = sys.modules[__name__]
+    sys.path.insert(0, here)
+    import session
+
+    sys.path.remove(here)
+    session.serve(fields, payload, result_fd)
+
+
 def _write_inputs(fields: Fields) -> dict[str, Stamp]:
     before: dict[str, Stamp] = {}
-    for key, value in fields:
-        if key != "file":
-            continue
-        size, _, name = value.partition(":")
+    for name, content in read_inputs(fields):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        _write_all(descriptor, _read_exactly(int(size)))
+        write_all(descriptor, content)
         os.close(descriptor)
-        before[name] = _stamp(os.lstat(name))
+        before[name] = stamp(os.lstat(name))
     return before
 
 
@@ -119,13 +143,9 @@ def _start(fields: Fields, options: dict[str, str], payload: bytes, result_fd: i
         os.close(report_write)
         return pid, report_read
     os.close(report_read)
-    os.close(result_fd)
-    os.setpgid(0, 0)  # `killpg(0, …)` in the job must not reach the supervisor
-    nothing = os.open("/dev/null", os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    stand_alone(result_fd)
     if "script" in options:
-        _become_script(options["script"], payload, lambda report: _write_all(report_write, report))
+        _become_script(options["script"], payload, lambda report: write_all(report_write, report))
     os.close(report_write)
     argv = [value for key, value in fields if key == "arg"]
     try:
@@ -135,13 +155,27 @@ def _start(fields: Fields, options: dict[str, str], payload: bytes, result_fd: i
         os._exit(127)
 
 
+def stand_alone(result_fd: int) -> None:
+    """Keep a fork that will run code from the supervisor's own: its answers, its input, its process group."""
+    os.close(result_fd)
+    os.setpgid(0, 0)  # `killpg(0, …)` in the job must not reach the supervisor
+    nothing = os.open("/dev/null", os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
 def _become_script(path: str, payload: bytes, report: Callable[[bytes], None]) -> None:
+    load_script(path)["main"](payload, report)
+    os._exit(0)
+
+
+def load_script(path: str) -> dict[str, Any]:
+    """Run a tool's own script, which defines `main` and may define `session`; return its names."""
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs milliseconds here
         code = compile(file.read(), path, "exec")
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": path}
-    exec(code, namespace)  # noqa: S102 - the tool's own script, which defines `main`
-    namespace["main"](payload, report)
-    os._exit(0)
+    exec(code, namespace)  # noqa: S102 - the tool's own script
+    return namespace
 
 
 def _wait(pid: int, report_fd: int, *, deadline: float) -> tuple[Fields, bytes]:
@@ -160,17 +194,17 @@ def _wait(pid: int, report_fd: int, *, deadline: float) -> tuple[Fields, bytes]:
             answer.append(("timeout", "1"))
             break
         ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
-        if report_fd in ready and not _drain(report_fd, report):
+        if report_fd in ready and not drain(report_fd, report):
             poll.unregister(report_fd)
         if exit_fd in ready:
             break
-    _drain(report_fd, report)
+    drain(report_fd, report)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     answer.append(("exit", str(code)))
     return answer, bytes(report[:MAX_REPORT_BYTES])
 
 
-def _drain(descriptor: int, into: bytearray) -> bool:
+def drain(descriptor: int, into: bytearray) -> bool:
     """Read what is there; False at the end of the stream."""
     try:
         while piece := os.read(descriptor, _PIECE):
@@ -181,20 +215,21 @@ def _drain(descriptor: int, into: bytearray) -> bool:
     return False
 
 
-def _kill_everything_else() -> None:
+def signal_everything_else(number: int) -> None:
+    """Send a signal to all of this pid namespace but its init and ourselves."""
     try:
-        os.kill(-1, signal.SIGKILL)  # all of this pid namespace but its init and ourselves
+        os.kill(-1, number)
     except ProcessLookupError:
         return
 
 
-def _changed_files(before: dict[str, Stamp], options: dict[str, str]) -> tuple[list[tuple[str, int]], list[str]]:
+def changed_files(before: dict[str, Stamp], options: dict[str, str]) -> tuple[list[tuple[str, int]], list[str]]:
     """List the files that are new or differ, and what was left out and why."""
     chosen: list[tuple[str, int]] = []
     refused: list[str] = []
     bytes_left = int(options["max_file_bytes"])
-    for path, status in _regular_files(refused):
-        if before.get(path) == _stamp(status):
+    for path, status in regular_files(refused):
+        if before.get(path) == stamp(status):
             continue
         if len(chosen) >= int(options["max_files"]):
             refused.append("too many files")
@@ -207,7 +242,7 @@ def _changed_files(before: dict[str, Stamp], options: dict[str, str]) -> tuple[l
     return chosen, refused[:50]
 
 
-def _regular_files(refused: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+def regular_files(refused: list[str]) -> Iterator[tuple[str, os.stat_result]]:
     """Walk the workspace breadth first without following a link or opening a thing that is not a file."""
     folders = [("", 0)]
     entries = 0
@@ -226,11 +261,13 @@ def _regular_files(refused: list[str]) -> Iterator[tuple[str, os.stat_result]]:
                 folders.append((f"{path}/", depth + 1))
 
 
-def _stamp(status: os.stat_result) -> Stamp:
+def stamp(status: os.stat_result) -> Stamp:
+    """Say by what a change of a file is noticed."""
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _send(result_fd: int, answer: Fields, report: bytes, files: tuple[list[tuple[str, int]], list[str]]) -> None:
+def send(result_fd: int, answer: Fields, report: bytes, files: tuple[list[tuple[str, int]], list[str]]) -> None:
+    """Send an answer, its report and the contents of the files that it names."""
     chosen, refused = files
     space = os.statvfs(".")
     if space.f_bavail == 0:
@@ -238,17 +275,18 @@ def _send(result_fd: int, answer: Fields, report: bytes, files: tuple[list[tuple
     answer.append(("report", str(len(report))))
     answer += [("refused", reason) for reason in refused]
     answer += [("file", f"{size}:{path}") for path, size in chosen]
-    _write_all(result_fd, encode(answer) + report)
+    write_all(result_fd, encode(answer) + report)
     for path, size in chosen:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         content = os.read(descriptor, size)
         while len(content) < size and (piece := os.read(descriptor, size - len(content))):
             content += piece
         os.close(descriptor)
-        _write_all(result_fd, content.ljust(size, b"\0"))
+        write_all(result_fd, content.ljust(size, b"\0"))
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of it."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -123,8 +123,10 @@ class WarmPool:
         self._retired.clear()
 
     async def _next_waiting(self, limits: Limits) -> Held | None:
-        """Take one that waits; none fits a job whose mounts have other sizes."""
+        """Take one that waits; none fits a job whose mounts have other sizes, or a session, which lives longer."""
         made_for = self._profile.limits
+        if limits.cpu_s > made_for.cpu_s:
+            return None
         if (limits.workspace_bytes, limits.scratch_bytes) != (made_for.workspace_bytes, made_for.scratch_bytes):
             return None
         while self._waiting:

@@ -70,7 +70,7 @@ async def test_process_group_and_session_are_a_runs_own(warm: Attacker) -> None:
 
 
 async def test_an_abstract_socket_of_a_run_is_not_there_beside_it(warm: Attacker) -> None:
-    name = f"\\0{secrets.token_hex(8)}"
+    name = f"\\x00{secrets.token_hex(8)}"  # `\\0` would take octal digits that follow along
     listen = f"import socket\nheld = socket.socket(socket.AF_UNIX)\nheld.bind('{name}')\nheld.listen()"
     connect = f"import socket\nsocket.socket(socket.AF_UNIX).connect('{name}')"
     assert (await _beside(warm, listen, connect)).startswith("refused ConnectionRefusedError")
