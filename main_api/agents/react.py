@@ -15,7 +15,7 @@ from main_api.agents.observations import Observation, observation_cap
 from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Budget, Task
 from main_api.agents.react_native import NativeDialogue
-from main_api.agents.react_setup import notices, opening, refuse_what_cannot_be_honoured, turn_options
+from main_api.agents.react_setup import notices, offered, opening, refuse_what_cannot_be_honoured, turn_options
 from main_api.agents.react_steps import StepDialogue
 from main_api.agents.react_text import TextDialogue
 from main_api.agents.tool_calls import Limits, ToolCalls
@@ -75,7 +75,7 @@ class ReactAgent:
         if task.toolbox is None or not usable:
             run = self._chat.run(task)
         else:
-            run = _Run(task, usable, task.toolbox, self._prompts, self._options).events()
+            run = _Run(task, offered(task, usable), task.toolbox, self._prompts, self._options).events()
         async with closing(run) as events:
             async for event in events:
                 yield event

@@ -1,14 +1,14 @@
 """What a ReAct run begins with: the options it can honour, what the caller should know, what the model is shown."""
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from main_api.agents.conversation import recent_exchanges, with_instructions
+from main_api.agents.conversation import last_request, recent_exchanges, with_instructions
 from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Task
 from main_api.backends.protocol import Capabilities, Message
+from main_api.backends.tool_shortlist import ToolWords, one_sentence, spoken_of
 from main_api.events import Notice
 from shared.errors import InvalidRequest
 from shared.tools_contract import JsonObject, ToolDefinition
@@ -18,8 +18,6 @@ _MEANINGLESS_IN_STEPS = ("stop", "logprobs", "top_logprobs")
 _SMALLEST_STEP = 200
 _EXCHANGES = 1
 """The shipped model takes its arguments from any request that it sees."""
-_LONGEST_DESCRIPTION = 160
-_END_OF_SENTENCE = re.compile(r"\.\s|\n|[,;:(]? *\b(?:for example|for instance|such as|e\.g\.)", re.IGNORECASE)
 
 
 def refuse_what_cannot_be_honoured(task: Task) -> None:
@@ -80,6 +78,19 @@ def _visible(task: Task) -> Sequence[Message]:
     return task.messages
 
 
+def offered(task: Task, tools: Sequence[ToolDefinition]) -> Sequence[ToolDefinition]:
+    """Return the tools that the model may choose among: for a small one those that the request itself speaks of."""
+    if task.model.capabilities.tool_prompt == "signature":
+        return asked_for(last_request(task.messages), tools) or tools
+    return tools
+
+
+def asked_for(request: str, tools: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
+    """Return the tools that a request speaks of in their own words."""
+    words = [ToolWords(tool.name, tool.description, tuple(tool.parameters.get("properties") or ())) for tool in tools]
+    return tuple(tools[position] for position in spoken_of(request, words))
+
+
 def opening(task: Task, tools: Sequence[ToolDefinition], prompts: PromptLibrary) -> list[Message]:
     """Return the conversation as the model is shown it, its first message being the agent's prompt."""
     capabilities = task.model.capabilities
@@ -101,5 +112,4 @@ def _signature(tool: ToolDefinition) -> dict[str, str]:
     """Return a tool as a model that copies wants it: what must be given, and one plain sentence without examples,
     which it would copy. The whole prompt has to stay under some 550 tokens."""
     arguments = tool.parameters.get("required") or tool.parameters.get("properties") or ()
-    sentence = _END_OF_SENTENCE.split(tool.description.strip(), maxsplit=1)[0][:_LONGEST_DESCRIPTION]
-    return {**_described(tool), "arguments": ", ".join(arguments), "description": f"{sentence.rstrip('.')}."}
+    return {**_described(tool), "arguments": ", ".join(arguments), "description": one_sentence(tool.description)}

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from main_api.agents.clock import closing
-from main_api.agents.conversation import Transcript
+from main_api.agents.conversation import Transcript, last_request
 from main_api.agents.json_strings import JsonStringReader
 from main_api.agents.observations import Observation
 from main_api.agents.prompts import PromptLibrary
+from main_api.agents.react_setup import asked_for
 from main_api.agents.repetition import LoopWatch, stutters
 from main_api.agents.step_parser import FINISH, Step, parse_step
 from main_api.agents.step_schema import response_format, step_schema
@@ -30,7 +31,8 @@ _UNREADABLE = "Your step was not the JSON object that was asked for, or its answ
 
 class StepDialogue:
     """A dialogue in constrained JSON. `copies_only` marks the small models that know tools by their signature: they
-    follow no instruction beside their format, and without a result to copy they have no answer."""
+    follow no instruction beside their format, and without a result to copy they have no answer. Where
+    the request itself speaks of a tool, they may not finish with their first step."""
 
     def __init__(
         self,
@@ -49,12 +51,15 @@ class StepDialogue:
         self._options = {"temperature": 0, **options}
         self._prompts = prompts
         self._copies_only = model.capabilities.tool_prompt == "signature"
+        must_call = self._copies_only and bool(asked_for(last_request(transcript.messages()), tools))
+        self._next_format = response_format(step_schema(tools, may_finish=not must_call))
         self._constrained = True
         self._has_result = False
 
     async def ask(self, turn: Turn) -> AsyncIterator[Event]:
         """See `Dialogue.ask`."""
-        async with closing(self._step(turn, self._transcript.messages(), self._step_format)) as stream:
+        shape, self._next_format = self._next_format, self._step_format
+        async with closing(self._step(turn, self._transcript.messages(), shape)) as stream:
             async for event in stream:
                 yield event
 

@@ -10,10 +10,13 @@ from main_api.agents.step_parser import FINISH
 from shared.tools_contract import JsonObject, ToolDefinition
 
 
-def step_schema(tools: Sequence[ToolDefinition]) -> JsonObject:
-    """Return the schema of a step that calls one of `tools` or finishes; without tools it can only finish."""
+def step_schema(tools: Sequence[ToolDefinition], *, may_finish: bool = True) -> JsonObject:
+    """Return the schema of a step that calls one of `tools` or, if it may, finishes; without tools it can only
+    finish."""
     definitions: JsonObject = {}
     steps = [_step(tool.name, _arguments(tool, definitions)) for tool in tools]
+    if not may_finish and steps:
+        return {"anyOf": steps, **({"$defs": definitions} if definitions else {})}
     answer = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
     steps.append(_step(FINISH, {**answer, "additionalProperties": False}))
     return {"anyOf": steps, **({"$defs": definitions} if definitions else {})}

@@ -18,6 +18,7 @@ from main_api.backends.local_models import BUNDLED_ADVICE, BUNDLED_MODEL, LocalM
 from main_api.backends.local_request import prepare
 from main_api.backends.openai_compatible import RelayedResponse
 from main_api.backends.protocol import Capabilities, ModelInfo, ModelRequest
+from main_api.backends.repeated_calls import without_repeated_calls
 from main_api.events import ModelEvent
 from shared.errors import NotFound, Unavailable
 from shared.single_flight import SingleFlight
@@ -75,7 +76,8 @@ class LocalBackend:
         for may_repeat in (True, False):
             try:
                 async with self._engines.use(spec) as client:
-                    async for event in client.stream(turn):
+                    events = client.stream(turn)
+                    async for event in without_repeated_calls(events) if model.is_bundled else events:
                         began = True
                         yield event
             except EngineStopped as error:

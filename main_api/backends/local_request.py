@@ -13,6 +13,7 @@ import orjson
 
 from main_api.backends.openai_wire_json import as_list, as_object
 from main_api.backends.protocol import Capabilities
+from main_api.backends.tool_shortlist import ToolWords, spoken_of
 from shared.errors import InvalidRequest
 from shared.tools_contract import JsonObject
 
@@ -35,6 +36,8 @@ def prepare(body: Mapping[str, Any], capabilities: Capabilities, defaults: Mappi
     _check_messages(prepared.get("messages"), capabilities)
     _check_choices(prepared, capabilities)
     _settle_tools(prepared)
+    if capabilities.tool_prompt == "signature":
+        _narrow_tools(prepared)
     _check_format(prepared, capabilities)
     return prepared
 
@@ -109,6 +112,23 @@ def _settle_tools(body: JsonObject) -> None:
     elif choice not in ("auto", "required"):
         raise InvalidRequest("'tool_choice' must be none, auto, required or a function", param="tool_choice")
     body["tools"] = tools
+    body.setdefault("parallel_tool_calls", True)  # as in OpenAI's API; llama.cpp allows one call if it is not told so
+
+
+def _narrow_tools(body: JsonObject) -> None:
+    """Leave a small model the tools that the request speaks of, which it then must call."""
+    last = as_object(_list(body["messages"])[-1]) or {}
+    request, tools = last.get("content"), _list(body.get("tools", []))
+    if body.get("tool_choice", "auto") != "auto" or last.get("role") != "user" or not isinstance(request, str):
+        return
+    if positions := spoken_of(request, [_words(tool["function"]) for tool in tools]):
+        body["tools"] = [tools[position] for position in positions]
+        body["tool_choice"] = "required"
+
+
+def _words(function: JsonObject) -> ToolWords:
+    arguments = as_object((as_object(function["parameters"]) or {}).get("properties")) or {}
+    return ToolWords(function["name"], str(function["description"]), tuple(arguments))
 
 
 def _complete_tool(tool: object, position: int) -> JsonObject:

@@ -60,7 +60,7 @@ class ChatService:
         kept = _is_kept(call, principal)
         model = await self._parts.router.resolve(call.model)
         accounting = Accounting(self._parts.usage, principal, model=model.name, agent=agent_type)
-        if agent_type == _WITHOUT_TOOLS and not kept and model.can_relay:
+        if agent_type == _WITHOUT_TOOLS and not kept and model.can_relay and not _needs_events(call, model):
             return RelayRun(call, model=model, accounting=accounting)
         return ChatRun(
             agent=agent,
@@ -89,6 +89,11 @@ class ChatService:
             session_id=call.session_id,
             max_messages=self._parts.max_history,
         )
+
+
+def _needs_events(call: ChatCall, model: ResolvedModel) -> bool:
+    """Say whether an answer must be read: the calls of a small model may be a loop."""
+    return bool(call.options.get("tools")) and model.capabilities.tool_prompt == "signature"
 
 
 def _agent_type(call: ChatCall) -> str:

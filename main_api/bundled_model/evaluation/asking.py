@@ -12,7 +12,7 @@ from main_api.agents.conversation import Transcript, last_request
 from main_api.agents.observations import Observation, plainly
 from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Task
-from main_api.agents.react_setup import opening, turn_options
+from main_api.agents.react_setup import offered, opening, turn_options
 from main_api.agents.react_steps import StepDialogue
 from main_api.agents.turn import Turn
 from main_api.backends.engine import EngineStopped
@@ -88,6 +88,7 @@ class Steps:
     def __post_init__(self) -> None:
         task = Task(messages=self.messages, model=self.asker.model, tools=tuple(self.tools))
         capabilities = task.model.capabilities
+        self.tools = offered(task, self.tools)
         self._dialogue = StepDialogue(
             task.model,
             Transcript(opening(task, self.tools, self.asker.prompts), context_length=capabilities.context_length),

@@ -178,6 +178,18 @@ async def test_a_small_model_gets_signatures_the_bare_request_and_a_bound():
     assert asked.options[0]["max_tokens"] == 256
 
 
+async def test_a_small_model_chooses_among_the_tools_that_the_request_speaks_of_and_must_call_one_first():
+    lamp = ToolDefinition(name="switch_lamp", description="Switch a lamp on or off.", parameters={"type": "object"})
+    door = ToolDefinition(name="open_door", description="Open a door.", parameters={"type": "object"})
+    asked = model(step("switch_lamp", {}), FINISH, capabilities=SMALL)
+    toolbox = FakeToolbox("on")
+    await answer(task(asked, "The lamp, please!", toolbox=toolbox, tools=(lamp, door, CALCULATOR)))
+    first, second = (options["response_format"]["json_schema"]["schema"]["anyOf"] for options in asked.options)
+    assert [variant["properties"]["action"]["const"] for variant in first] == ["switch_lamp"]
+    assert [variant["properties"]["action"]["const"] for variant in second] == ["switch_lamp", "finish"]
+    assert "open_door" not in asked.asked[0][0]["content"]
+
+
 async def test_a_signature_has_the_required_arguments_and_no_examples():
     asked = model(FINISH, capabilities=SMALL)
     await answer(task(asked))

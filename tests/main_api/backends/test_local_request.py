@@ -40,6 +40,49 @@ def test_tool_choice_none_drops_the_tools() -> None:
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & body.keys()
 
 
+def named(name: str, description: str = "", **parameters: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": parameters}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+OFFERED = [named("get_weather", "Get the weather.", city={}), named("switch_light", "Switch the light."), TOOL]
+
+
+def small(text: str, **body: Any) -> dict[str, Any]:
+    messages = [{"role": "user", "content": text}]
+    return prepared(Capabilities(tool_prompt="signature"), **{"messages": messages, "tools": OFFERED, **body})
+
+
+def names(body: dict[str, Any]) -> list[str]:
+    return [tool["function"]["name"] for tool in body["tools"]]
+
+
+def test_several_calls_are_allowed_unless_the_caller_says_no() -> None:
+    assert prepared(tools=[TOOL])["parallel_tool_calls"] is True
+    assert prepared(tools=[TOOL], parallel_tool_calls=False)["parallel_tool_calls"] is False
+
+
+def test_a_small_model_is_left_the_tools_that_the_request_speaks_of() -> None:
+    body = small("Weather in Rome?")
+    assert (names(body), body["tool_choice"]) == (["get_weather"], "required")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        small("Good morning"),
+        small("Weather in Rome?", tool_choice="required"),
+        small("", messages=[*HELLO, {"role": "tool", "tool_call_id": "1", "content": "The weather is fine."}]),
+        small("", messages=[{"role": "user", "content": [{"type": "text", "text": "weather"}]}]),
+        prepared(tools=OFFERED, messages=[{"role": "user", "content": "Weather in Rome?"}]),
+    ],
+    ids=["no-words", "not-auto", "after-a-result", "parts", "big-model"],
+)
+def test_all_tools_are_left_otherwise(body: dict[str, Any]) -> None:
+    assert len(names(body)) == 3
+    assert body.get("tool_choice", "auto") in ("auto", "required")
+
+
 def test_a_named_tool_is_the_only_one() -> None:
     other = {"type": "function", "function": {"name": "other"}}
     body = prepared(tools=[TOOL, other], tool_choice={"type": "function", "function": {"name": "other"}})
