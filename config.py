@@ -181,6 +181,16 @@ class Settings(BaseSettings):
         4, ge=1, description="Sessions of one workspace (or of a service that names none); the least used makes room"
     )
     sandbox_session_idle_s: Seconds = Field(600, description="Seconds after its last call that a session is kept")
+    sandbox_warm_workers: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="Sandboxes that wait for python_coder with the interpreter started, a few MiB each; 0: every run "
+        "starts its own",
+    )
+    sandbox_warm_preload: bool = Field(
+        True, description="Let them wait with numpy, pandas and matplotlib imported, for about 100 MiB in all"
+    )
     workspace_ttl_hours: Annotated[float, Field(gt=0)] = Field(
         24, description="Hours after its last use that a tool workspace is kept"
     )

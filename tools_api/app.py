@@ -35,7 +35,7 @@ from tools_api.invoke.tool import Tool
 from tools_api.invoke.workspaces import Workspaces
 from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
-from tools_api.python_coder import PythonCoder, PythonCoderOptions
+from tools_api.python_coder import PythonCoder, PythonCoderOptions, warm_profile
 from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SandboxReport, SessionOptions
 
 _log = get_logger("tools_api")
@@ -69,11 +69,12 @@ class Toolset:
 @asynccontextmanager
 async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
     """Start what the tools need, and stop it afterwards."""
-    sandbox = Sandbox(_sandbox_options(settings))
+    packages = Path(sys.prefix) / "sandbox-packages"  # where the set-up puts them
+    sandbox = Sandbox(_sandbox_options(settings, packages))
     coder = PythonCoder(
         sandbox,
         PythonCoderOptions(
-            packages=Path(sys.prefix) / "sandbox-packages",  # where the set-up puts them
+            packages=packages,
             timeout_s=settings.default_tool_timeout,
             workspace_bytes=settings.sandbox_workspace_mb * _MIB,
         ),
@@ -90,7 +91,7 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
             await sandbox.aclose()
 
 
-def _sandbox_options(settings: Settings) -> SandboxOptions:
+def _sandbox_options(settings: Settings, packages: Path) -> SandboxOptions:
     return SandboxOptions(
         levels=tuple(settings.sandbox_levels),
         limits=Limits(
@@ -105,6 +106,7 @@ def _sandbox_options(settings: Settings) -> SandboxOptions:
             most_of_owner=settings.sandbox_sessions_per_workspace,
             idle_s=settings.sandbox_session_idle_s,
         ),
+        warm=warm_profile(packages, workers=settings.sandbox_warm_workers, preload=settings.sandbox_warm_preload),
     )
 
 

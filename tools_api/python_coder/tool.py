@@ -11,23 +11,14 @@ from pathlib import Path
 from shared.tools_contract import JsonObject, Receipt, ToolDefinition, ToolError
 from tools_api.invoke.tool import OutputFile, ToolCall, ToolOutput
 from tools_api.python_coder.answer import as_data, as_text, error_of, read_answer
+from tools_api.python_coder.runtime import ENV, SCRIPTS, trees_of
 from tools_api.python_coder.session_words import session_note
-from tools_api.sandbox import Job, Limits, NoSessions, Outcome, ReadOnlyTree, Sandbox, SandboxFile, Session, SessionKey
+from tools_api.sandbox import Job, Limits, NoSessions, Outcome, Sandbox, SandboxFile, Session, SessionKey
 from tools_api.sandbox.collector import read_inputs, write_outputs
 from tools_api.sandbox.packages import installed_names
 
-_SCRIPT = ReadOnlyTree(Path(__file__).parent / "inside", "/opt/python_coder")
-_PACKAGES = "/opt/packages"
 _MARGIN_S = 0.7
 """What a stopped run takes to hand over its files, before the boundary cuts the call off."""
-_ENV = {
-    "MPLBACKEND": "Agg",
-    "MPLCONFIGDIR": "/tmp/.matplotlib",  # noqa: S108 - the sandbox's own
-    "OPENBLAS_NUM_THREADS": "1",  # each thread reserves address space that RLIMIT_AS counts
-    "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": _PACKAGES,  # for interpreters that the code starts itself
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 _NO_SESSIONS = (
     "This server keeps no sessions ({}): leave `session` out. Files of a workspace live on between calls: write what "
     "the next call needs to a file."
@@ -55,10 +46,7 @@ class PythonCoder:
         self._sandbox = sandbox
         self._options = options
         self._installed = installed_names(options.packages)
-        packages = (
-            [ReadOnlyTree(options.packages, _PACKAGES, native=True)] if options.packages and self._installed else []
-        )
-        self._trees = (_SCRIPT, *packages)
+        self._trees = trees_of(options.packages)
 
     @property
     def definition(self) -> ToolDefinition:
@@ -104,11 +92,11 @@ class PythonCoder:
             read_inputs, call.workspace, max_files=self._options.max_inputs, max_bytes=limits.input_bytes
         )
         job = Job(
-            script=f"{_SCRIPT.target}/run_code.py",
+            script=f"{SCRIPTS.target}/run_code.py",
             payload=code,
             files=inputs,
             trees=self._trees,
-            env=_ENV,
+            env=ENV,
             limits=limits,
         )
         try:

@@ -13,6 +13,9 @@ from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import ReadOnlyTree
 from tools_api.sandbox.pipes import pipe_holding
 
+SCRIPTS = ReadOnlyTree(Path(__file__).parent / "inside", "/opt/sandbox")
+"""Our own scripts, as they are seen inside."""
+
 _ENTER_CGROUPS = 'until [ "$1" = -- ]; do echo 0 >"$1/cgroup.procs" || exit 71; shift; done; shift; exec "$@"'
 
 

@@ -14,16 +14,14 @@ from tools_api.sandbox.cgroup import CgroupFactory, CgroupV1, CgroupV2, find_cgr
 from tools_api.sandbox.execution import Execution
 from tools_api.sandbox.host_user import OrdinaryUser, Root
 from tools_api.sandbox.interpreter import Interpreter
-from tools_api.sandbox.launch import Box, Launcher, Unusable
+from tools_api.sandbox.launch import SCRIPTS, Box, Launcher, Unusable
 from tools_api.sandbox.limits import Limits
-from tools_api.sandbox.outcome import Job, ReadOnlyTree
+from tools_api.sandbox.outcome import Job
 from tools_api.sandbox.pipes import reader_of
 from tools_api.sandbox.process import BubblewrapProcess
 from tools_api.sandbox.seccomp import SeccompUnavailable, compile_filter
 from tools_api.sandbox.warm.pool import WarmPool
 from tools_api.sandbox.warm.profile import WarmProfile
-
-_SCRIPTS = ReadOnlyTree(Path(__file__).parent / "inside", "/opt/sandbox")
 
 # What a kernel may say about user namespaces, and what to do about it.
 _SYSCTLS = (
@@ -109,10 +107,10 @@ class Spawner:
             channel = (job.channel.fileno(),) if job.channel else ()
             rlimits = limits.as_rlimits(bounded_address_space=job.bounded_address_space)
             box = Box(
-                script=f"{_SCRIPTS.target}/supervisor.py",
+                script=f"{SCRIPTS.target}/supervisor.py",
                 arguments=(str(result_write), rlimits),
                 pass_fds=(result_write, *channel),
-                trees=(_SCRIPTS, *job.trees),
+                trees=(SCRIPTS, *job.trees),
                 env={**job.env, **_channel_env(job)},
                 limits=limits,
                 seccomp_filter=self.launcher.loopback_filter if job.loopback else self.launcher.seccomp_filter,

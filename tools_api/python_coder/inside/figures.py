@@ -1,7 +1,7 @@
 """Saves matplotlib's figures as PNG files though the code never asks for it. Runs inside the sandbox.
 
-Patches pyplot once it is imported, and only then: `show()` saves the open figures and closes them, as a notebook
-does; a figure that the code saves into its workspace itself is not saved again.
+Patches pyplot when it is imported, or at once if it has been: `show()` saves the open figures and closes them, as a
+notebook does; a figure that the code saves into its workspace itself is not saved again.
 """
 
 from __future__ import annotations
@@ -35,8 +35,12 @@ class _PyplotFinder:
 
 
 def watch() -> None:
-    """Patch pyplot as soon as someone imports it."""
-    sys.meta_path.insert(0, _PyplotFinder)  # type: ignore[arg-type]
+    """Patch pyplot, now or as soon as someone imports it. May be called again."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        _patch(pyplot)
+    elif _PyplotFinder not in sys.meta_path:
+        sys.meta_path.insert(0, _PyplotFinder)  # type: ignore[arg-type]
 
 
 def save_open() -> None:
@@ -57,10 +61,15 @@ def _patch_after(loader: Any) -> None:
 
     def exec_module(module: Any) -> None:
         execute(module)
-        module.show = _show
-        _patch_savefig(module.Figure)
+        _patch(module)
 
     loader.exec_module = exec_module
+
+
+def _patch(pyplot: Any) -> None:
+    if pyplot.show is not _show:
+        pyplot.show = _show
+        _patch_savefig(pyplot.Figure)
 
 
 def _show(*_args: object, **_options: object) -> None:

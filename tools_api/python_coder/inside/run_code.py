@@ -84,22 +84,13 @@ def _prepare(denied: set[str]) -> None:
         reconfigure: Callable[..., None] = getattr(stream, "reconfigure")  # noqa: B009 - TextIO does not know it
         reconfigure(line_buffering=True, errors="backslashreplace")
     import figures
+    import fonts
 
     figures.watch()
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - not before, lest a file of the workspace be taken for one of ours
-    _link_font_cache()
+    fonts.link_cache(PACKAGES)
+    del sys.modules["fonts"]  # the code may have a module of that name
     sys.addaudithook(_note_refusals(denied))
-
-
-def _link_font_cache() -> None:
-    """Give matplotlib the list of fonts that was made at installation; looking for them takes 100 ms."""
-    shipped = f"{PACKAGES}/.matplotlib"
-    folder = os.environ.get("MPLCONFIGDIR")
-    if not folder or not os.path.isdir(shipped):  # noqa: PTH112
-        return
-    os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    for name in os.listdir(shipped):  # noqa: PTH208
-        os.symlink(f"{shipped}/{name}", f"{folder}/{name}")  # noqa: PTH211
 
 
 def _note_refusals(denied: set[str]) -> Callable[[str, tuple[object, ...]], None]:

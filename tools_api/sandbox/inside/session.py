@@ -104,7 +104,7 @@ class Interpreter:
             os.close(self._call_fd)
             os.close(self._report_fd)
             _become(script, call_read, report_write, result_fd)
-        signal.signal(signal.SIGCHLD, self._reap_orphans)  # which come to us where we are the first process
+        supervisor.reap_orphans(self._pid)
         os.close(call_read)
         os.close(report_write)
         os.set_blocking(self._report_fd, False)
@@ -152,11 +152,6 @@ class Interpreter:
                 return report
             if not open_still or self._exit_fd in ready or _is_forged(said):
                 return None
-
-    def _reap_orphans(self, *_signal: object) -> None:
-        with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != self._pid:
-                os.waitpid(ended.si_pid, 0)
 
     def _end(self) -> int:
         os.kill(self._pid, signal.SIGKILL)  # not reaped yet, so it is there

@@ -140,6 +140,7 @@ def _start(fields: Fields, options: dict[str, str], payload: bytes, result_fd: i
     report_read, report_write = os.pipe()
     pid = os.fork()
     if pid:
+        reap_orphans(pid)
         os.close(report_write)
         return pid, report_read
     os.close(report_read)
@@ -158,10 +159,25 @@ def _start(fields: Fields, options: dict[str, str], payload: bytes, result_fd: i
 def stand_alone(result_fd: int) -> None:
     """Keep a fork that will run code from the supervisor's own: its answers, its input, its process group."""
     os.close(result_fd)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)  # `killpg(0, …)` in the job must not reach the supervisor
     nothing = os.open("/dev/null", os.O_RDWR)
     os.dup2(nothing, 0)
     os.close(nothing)
+
+
+def reap_orphans(pid: int) -> None:
+    """Reap whoever ends and is not `pid`: where we are the first process, all orphans come to us, and until they are
+    reaped they count as processes of the run."""
+
+    def reap(*_signal: object) -> None:
+        try:
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != pid:
+                os.waitpid(ended.si_pid, 0)
+        except ChildProcessError:
+            return
+
+    signal.signal(signal.SIGCHLD, reap)
 
 
 def _become_script(path: str, payload: bytes, report: Callable[[bytes], None]) -> None:
@@ -171,6 +187,8 @@ def _become_script(path: str, payload: bytes, report: Callable[[bytes], None]) -
 
 def load_script(path: str) -> dict[str, Any]:
     """Run a tool's own script, which defines `main` and may define `session`; return its names."""
+    for name in ("session", "supervisor"):
+        sys.modules.pop(name, None)  # the code may have modules of these names
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs milliseconds here
         code = compile(file.read(), path, "exec")
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": path}

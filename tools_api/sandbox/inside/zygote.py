@@ -45,6 +45,7 @@ class _Zygote:
         self._control = control
         self._filter = seccomp_filter
         self._confinement = _own_module("confinement")
+        del sys.modules["confinement"]  # the code may have a module of that name
         self._supervisor = _own_module("supervisor")
         self._refresh: Callable[[], None] = _nothing
 

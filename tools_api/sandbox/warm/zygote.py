@@ -7,13 +7,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Self
 
 from tools_api.sandbox.cgroup import Cgroup
-from tools_api.sandbox.launch import Box, Launcher
+from tools_api.sandbox.launch import SCRIPTS, Box, Launcher
 from tools_api.sandbox.limits import Limits
-from tools_api.sandbox.outcome import ReadOnlyTree
 from tools_api.sandbox.pipes import pipe_holding
 from tools_api.sandbox.process import SandboxBroken, kill_bubblewrap
 from tools_api.sandbox.selftest import PROBE
@@ -21,7 +19,6 @@ from tools_api.sandbox.warm.inspection import Namespaces, inspect, pid_behind, u
 from tools_api.sandbox.warm.profile import WarmProfile
 from tools_api.sandbox.warm.worker import WarmWorker, WorkerPipes
 
-SCRIPTS = ReadOnlyTree(Path(__file__).parents[1] / "inside", "/opt/sandbox")
 _READY = "ready"
 _IMPORTING_S = 120.0
 _FORKING_S = 10.0
