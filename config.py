@@ -162,9 +162,10 @@ class Settings(BaseSettings):
     tools_llm_api_key: SecretStr | None = Field(
         None, description="Key that tools ask models with; empty: made on first start and kept in DATA_DIR/secrets"
     )
-    sandbox_levels: Annotated[list[Literal["ns-seccomp"]], NoDecode] = Field(
+    sandbox_levels: Annotated[list[Literal["ns-seccomp", "wasi"]], NoDecode] = Field(
         default_factory=lambda: ["ns-seccomp"],
-        description="Sandbox levels that may be used, best first; empty with a comma (`,`): none, python_coder is off",
+        description="Sandbox levels that may be used, best first: ns-seccomp (Linux namespaces), wasi (everywhere, "
+        "standard library only); empty with a comma (`,`): none, python_coder is off",
     )
     sandbox_memory_mb: int = Field(
         1024, ge=64, description="Memory of one sandboxed run, in MiB, all its processes together"

@@ -25,6 +25,7 @@ LOCKS = ROOT / "deploy" / "locks"
 VENV = ROOT / ".venv"
 STATE = VENV / ".twinport-setup"
 SANDBOX_PACKAGES = VENV / "sandbox-packages"
+SANDBOX_WASI = VENV / "sandbox-wasi"
 
 SUPERSETS = {"runtime": ("runtime",), "dev": ("dev", "runtime")}
 """The locks that are satisfied once one of them is installed: `dev.lock` is resolved on top of `runtime.lock`."""
@@ -140,6 +141,7 @@ def main() -> int:
             state = install(target)
             install_system(state, SYSTEM_PACKAGES + (CHECK_PACKAGES if target == "dev" else []))
             install_sandbox_packages(state)
+            install_wasi(state)
             install_launcher()
     except SetupFailed as failure:
         print(failure, file=sys.stderr)
@@ -233,7 +235,9 @@ def pip_install(lock: Path) -> None:
 def install_system(state: State, wanted: list[SystemPackage]) -> None:
     """Fetch the system packages that features need, or say what is off. Never an obstacle: the rest works without."""
     if sys.platform != "linux":
-        say("Note: python_coder is off here: its sandbox needs Linux. Everything else works.")
+        if "wasi" not in sandbox_levels():
+            say("Note: python_coder is off here: its sandbox needs Linux. With SANDBOX_LEVELS=wasi in .env it runs in")
+            say("      WebAssembly instead, with the standard library only. Everything else works.")
         return
     missing = [package for package in wanted if not package.present()]
     untried = [package for package in missing if package.what not in state.system_tried]
@@ -265,6 +269,34 @@ def install_sandbox_packages(state: State) -> None:
         return
     state.locks["sandbox"] = wanted
     state.save()
+
+
+def install_wasi(state: State) -> None:
+    """Build CPython on WASI if the operator allows that level of the sandbox."""
+    if "wasi" not in sandbox_levels():
+        return
+    lock = LOCKS / "wasi.lock"
+    if state.locks.get("wasi") != digest(lock):
+        pip_install(lock)
+        state.locks["wasi"] = digest(lock)
+        state.save()
+    command = [str(VENV / "bin" / "python"), "-m", "tools_api.sandbox.wasi", "build", str(SANDBOX_WASI)]
+    there = (SANDBOX_WASI / ".built").is_file()
+    with contextlib.nullcontext() if there else progress("Building CPython on WASI for python_coder (once; minutes)"):
+        done = run_quietly(command)  # which does nothing if it is up to date
+    if done.returncode != 0:
+        say(f"Note: python_coder can't use the sandbox level wasi: building it failed:\n{tail(done.stdout)}")
+
+
+def sandbox_levels() -> list[str]:
+    """Read SANDBOX_LEVELS as the servers will: from the environment, else from `.env`."""
+    value = os.environ.get("SANDBOX_LEVELS")
+    env_file = ROOT / ".env"
+    if value is None and env_file.is_file():
+        for line in env_file.read_text(encoding="utf-8").splitlines():
+            name, _, text = line.strip().removeprefix("export ").partition("=")
+            value = text if name.strip() == "SANDBOX_LEVELS" else value
+    return [level.strip() for level in (value or "").strip().strip("\"'").split(",")]
 
 
 def install_launcher() -> None:

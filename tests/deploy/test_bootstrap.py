@@ -316,6 +316,32 @@ def test_the_sandbox_packages_are_fetched_once_and_again_when_their_lock_changes
     assert count.read_text() == "xx"
 
 
+@pytest.mark.parametrize("text", ["SANDBOX_LEVELS=ns-seccomp,wasi", 'export SANDBOX_LEVELS="wasi, ns-seccomp"'])
+def test_cpython_on_wasi_is_built_if_its_level_is_allowed(copy: Copy, text: str) -> None:
+    package = copy.root / "tools_api" / "sandbox" / "wasi"
+    package.mkdir(parents=True)
+    for module in (package.parents[1], package.parent, package):
+        (module / "__init__.py").touch()
+    (package / "__main__.py").write_text("import pathlib, sys; pathlib.Path(sys.argv[2]).write_text(sys.argv[1])")
+    copy.lock("wasi").write_text("wasi==1.0 --hash=sha256:00\n")
+    copy.set_up()
+    assert "pip wasi.lock" not in copy.calls()
+    (copy.root / ".env").write_text(f"# levels\n{text}\n")
+    status, said = copy.set_up()
+    assert (status, copy.calls()) == (0, ["pip wasi.lock"]), said
+    assert (copy.root / ".venv" / "sandbox-wasi").read_text() == "build"
+    copy.set_up()
+    assert copy.calls() == []
+
+
+def test_a_failed_build_of_cpython_on_wasi_is_said_and_stops_nothing(copy: Copy) -> None:
+    copy.lock("wasi").write_text("wasi==1.0 --hash=sha256:00\n")
+    (copy.root / ".env").write_text("SANDBOX_LEVELS=wasi\n")
+    status, said = copy.set_up()
+    assert status == 0
+    assert "can't use the sandbox level wasi" in said
+
+
 def test_a_copy_without_its_lock_is_said_to_be_incomplete(copy: Copy) -> None:
     copy.lock("runtime").unlink()
     status, said = copy.set_up()

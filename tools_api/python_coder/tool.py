@@ -53,7 +53,7 @@ class PythonCoder:
         report = self._sandbox.report
         return ToolDefinition(
             name="python_coder",
-            description=_description(self._sandbox.limits, report.python or "3", self._installed),
+            description=_description(self._sandbox.limits, report.python or "3", self._importable),
             parameters={
                 "type": "object",
                 "properties": {
@@ -80,6 +80,12 @@ class PythonCoder:
             unavailable_code="sandbox_unavailable",
             streams=True,
         )
+
+    @property
+    def _importable(self) -> tuple[str, ...]:
+        """The packages that code can import at the sandbox's level."""
+        abilities = self._sandbox.report.abilities
+        return self._installed if abilities is None or abilities.native_code else ()
 
     async def run(self, call: ToolCall) -> ToolOutput:
         """Run the code. Raises `SandboxUnavailable`, `SandboxBusy`; what the code does wrong is an output."""

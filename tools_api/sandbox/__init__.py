@@ -20,7 +20,7 @@ NOT covered:
 * The result itself: a program may lie about what it computed, and may forge its own report and files.
 * Kernel memory that no page table shows (socket buffers, say) where there is no memory cgroup; there it is bounded by
   the number of processes and descriptors only. Kernels before 5.14 count RLIMIT_NPROC per host uid, not per sandbox.
-* macOS and other systems: the sandbox is unavailable there.
+* macOS and other systems have no namespaces: there, only the levels that need none can be allowed.
 """
 
 from tools_api.sandbox.interpreter import Interpreter, describe

@@ -10,9 +10,9 @@ from shared.errors import Unavailable
 from tools_api.sandbox.limits import Limits
 
 LimitName = Literal["timeout", "cpu", "memory", "output", "files"]
-Level = Literal["ns-seccomp"]
+Level = Literal["ns-seccomp", "wasi"]
 """The levels of isolation that an operator may name; `levels.py` makes them."""
-MemoryLimit = Literal["cgroup", "watchdog"]
+MemoryLimit = Literal["cgroup", "watchdog", "engine"]
 """Who limits the memory of a run in sum."""
 OutputListener = Callable[[Literal["stdout", "stderr"], bytes], None]
 """Hears what a run prints as it comes, cut anywhere and capped as the outcome is; must neither wait nor fail."""

@@ -5,6 +5,7 @@ list is gone through again from time to time and when a level breaks. Below the 
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -29,6 +30,7 @@ from tools_api.sandbox.outcome import (
 from tools_api.sandbox.sessions import NoSessions, Session, SessionKey, SessionOptions, Sessions
 from tools_api.sandbox.warm.pool import WarmReport
 from tools_api.sandbox.warm.profile import WarmProfile
+from tools_api.sandbox.wasi import Wasi
 
 _log = get_logger(__name__)
 
@@ -53,6 +55,8 @@ class SandboxOptions:
     use_cgroups: bool = True
     warm: WarmProfile | None = None
     """Which jobs find a sandbox waiting at the level `ns-seccomp`; its `limits` are set to these here."""
+    wasi_artefact: Path = Path(sys.prefix) / "sandbox-wasi"
+    """CPython on WASI, as `tools_api.sandbox.wasi.build` makes it; by default where the set-up puts it."""
 
 
 def make_levels(options: SandboxOptions) -> tuple[Isolation, ...]:
@@ -70,6 +74,8 @@ def _make_level(name: Level, options: SandboxOptions) -> Isolation:
                 most=options.limits,
                 warm=options.warm,
             )
+        case "wasi":
+            return Wasi(artefact=options.wasi_artefact, most=options.limits)
 
 
 class Sandbox:

@@ -130,7 +130,10 @@ def prepare(
 ) -> Spawner:
     """Look at the machine. Raises `Unusable` with what is missing; whether it isolates is the self-test's question."""
     if sys.platform != "linux":
-        raise Unusable("this system has no Linux namespaces; run the tools API on Linux, in a virtual machine say")
+        raise Unusable(
+            "this system has no Linux namespaces: run the tools API on Linux, in a virtual machine say, or allow "
+            "code to run in WebAssembly, with the standard library only (SANDBOX_LEVELS=ns-seccomp,wasi)"
+        )
     binary = _find_bubblewrap(bubblewrap)
     try:
         filters = compile_filter(), compile_filter(loopback=True)

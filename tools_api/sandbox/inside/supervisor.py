@@ -48,7 +48,7 @@ def serve(result_fd: int) -> NoReturn:
     options = dict(fields)
     if "session" in options:
         _serve_session(fields, payload, result_fd)
-    before = _write_inputs(fields)
+    before = write_inputs(fields)
     started = time.monotonic()
     job = _start(fields, options, payload, result_fd)
     answer, report = _wait(*job, deadline=started + float(options["wall_s"]))
@@ -125,7 +125,8 @@ def _serve_session(fields: Fields, payload: bytes, result_fd: int) -> NoReturn:
     session.serve(fields, payload, result_fd)
 
 
-def _write_inputs(fields: Fields) -> dict[str, Stamp]:
+def write_inputs(fields: Fields) -> dict[str, Stamp]:
+    """Read the input files and put them into the current folder; return how they are before the job."""
     before: dict[str, Stamp] = {}
     for name, content in read_inputs(fields):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
