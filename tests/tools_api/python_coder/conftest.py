@@ -1,9 +1,12 @@
 """A real `python_coder` on a real sandbox, with the data packages where the set-up has installed them."""
 
+import secrets
 import sys
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,6 +17,9 @@ from tools_api.python_coder import PythonCoder, PythonCoderOptions
 from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SessionOptions
 
 PACKAGES = Path(sys.prefix) / "sandbox-packages"
+LIMITS = Limits(wall_s=20, cpu_s=20, memory_bytes=512 << 20)
+PATIENT_S = 10.0
+"""What interrupted code gets to stop: on a busy machine it is slow, not unwilling."""
 
 
 @dataclass
@@ -36,18 +42,42 @@ class Caller:
         return await self.tool.run(call)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def tool() -> AsyncGenerator[PythonCoder]:
+@dataclass
+class InSession:
+    """Calls the tool with a session's name."""
+
+    caller: Caller
+    name: str
+
+    async def __call__(self, code: str, **arguments: object) -> ToolOutput:
+        return await self.caller(code, session=self.name, **{"timeout_s": 120, **arguments})  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def started(sessions: SessionOptions, **options: Any) -> AsyncGenerator[PythonCoder]:
+    """Start a sandbox with a tool on it."""
     need_bubblewrap()
-    limits = Limits(wall_s=20, cpu_s=20, memory_bytes=512 << 20)
-    sessions = SessionOptions(most=4, most_of_owner=2, interrupt_s=10)  # a busy machine is slow to stop, not unwilling
-    sandbox = Sandbox(SandboxOptions(limits=limits, sessions=sessions))
+    sandbox = Sandbox(SandboxOptions(limits=LIMITS, sessions=sessions, **options))
     await sandbox.start()
     assert sandbox.report.available, sandbox.report
-    yield PythonCoder(sandbox, PythonCoderOptions(packages=PACKAGES, workspace_bytes=1 << 20))
-    await sandbox.aclose()
+    try:
+        yield PythonCoder(sandbox, PythonCoderOptions(packages=PACKAGES, workspace_bytes=1 << 20))
+    finally:
+        await sandbox.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def tool() -> AsyncGenerator[PythonCoder]:
+    async with started(SessionOptions(most=4, most_of_owner=2, interrupt_s=PATIENT_S)) as tool:
+        yield tool
 
 
 @pytest.fixture
 def run(tool: PythonCoder, tmp_path: Path) -> Caller:
     return Caller(tool, tmp_path)
+
+
+@pytest.fixture
+def session(run: Caller) -> InSession:
+    """A session that is this test's own."""
+    return InSession(replace(run, workspace_name=secrets.token_hex(4)), "notes")

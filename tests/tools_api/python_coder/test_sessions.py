@@ -2,32 +2,13 @@
 
 import asyncio
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
-from tests.tools_api.python_coder.conftest import Caller
-from tools_api.invoke.tool import ToolOutput
+from tests.tools_api.python_coder.conftest import Caller, InSession
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="session")]
-
-LONG_S = 120
-
-
-@dataclass
-class InSession:
-    """Calls the tool with a session's name."""
-
-    caller: Caller
-    name: str
-
-    async def __call__(self, code: str, **arguments: object) -> ToolOutput:
-        return await self.caller(code, session=self.name, **{"timeout_s": LONG_S, **arguments})  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def session(run: Caller) -> InSession:
-    return InSession(replace(run, workspace_name=secrets.token_hex(4)), "notes")
 
 
 async def test_variables_imports_and_functions_live_on(session: InSession) -> None:
