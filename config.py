@@ -167,9 +167,21 @@ class Settings(BaseSettings):
         description="Sandbox levels that may be used, best first: ns-seccomp (Linux namespaces), wasi (everywhere, "
         "standard library only); empty with a comma (`,`): none, python_coder is off",
     )
+    sandbox_wall_s: Annotated[float, Field(gt=0, le=600)] | None = Field(
+        None, description="Longest sandboxed run that a call may ask for, in seconds; empty: DEFAULT_TOOL_TIMEOUT"
+    )
+    sandbox_cpu_s: Seconds | None = Field(
+        None, description="Processor seconds of one sandboxed run, all its processes together; empty: SANDBOX_WALL_S"
+    )
     sandbox_memory_mb: int = Field(
         1024, ge=64, description="Memory of one sandboxed run, in MiB, all its processes together"
     )
+    sandbox_processes: int = Field(64, ge=1, le=4096, description="Processes and threads of one sandboxed run at once")
+    sandbox_output_kb: int = Field(
+        256, ge=1, le=1024, description="What a sandboxed run may print, in KiB, stdout and stderr each"
+    )
+    sandbox_files: int = Field(32, ge=0, le=1000, description="Files that a sandboxed run may return")
+    sandbox_files_mb: int = Field(32, ge=1, le=1024, description="Size of the files that a run may return, in MiB")
     sandbox_workspace_mb: int = Field(128, ge=1, description="Size of a run's workspace, in MiB")
     sandbox_concurrency: int = Field(8, ge=1, description="Sandboxed runs at the same time")
     sandbox_sessions: int = Field(

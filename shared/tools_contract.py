@@ -88,12 +88,17 @@ class ToolError(_Answer):
 
 
 class Receipt(_Answer):
-    """What the call cost. Seconds, bytes; `denied` lists what the sandbox refused, in a few words each."""
+    """What the call cost. Seconds, bytes, counts; `denied` lists what the sandbox refused, in a few words each.
+
+    `processes` is the most processes and threads that were seen at once; 0 for a tool that starts none of its own.
+    """
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
+    processes: int = 0
     bytes_out: int = 0
+    files_out: int = 0
     denied: tuple[str, ...] = ()
 
 

@@ -29,6 +29,7 @@ from tools_api.error_handlers import install_error_handlers
 from tools_api.invoke import router as invoke_router
 from tools_api.invoke.auth import MAIN_API, ServiceKeys
 from tools_api.invoke.registry import ToolRegistry
+from tools_api.invoke.result import OutputLimits
 from tools_api.invoke.service import Invoker
 from tools_api.invoke.slots import Shares, ToolSlots
 from tools_api.invoke.tool import Tool
@@ -94,12 +95,7 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
 def _sandbox_options(settings: Settings, packages: Path) -> SandboxOptions:
     return SandboxOptions(
         levels=tuple(settings.sandbox_levels),
-        limits=Limits(
-            wall_s=settings.default_tool_timeout,
-            cpu_s=settings.default_tool_timeout,
-            memory_bytes=settings.sandbox_memory_mb * _MIB,
-            workspace_bytes=settings.sandbox_workspace_mb * _MIB,
-        ),
+        limits=_sandbox_limits(settings),
         concurrency=settings.sandbox_concurrency,
         sessions=SessionOptions(
             most=settings.sandbox_sessions,
@@ -107,6 +103,32 @@ def _sandbox_options(settings: Settings, packages: Path) -> SandboxOptions:
             idle_s=settings.sandbox_session_idle_s,
         ),
         warm=warm_profile(packages, workers=settings.sandbox_warm_workers, preload=settings.sandbox_warm_preload),
+    )
+
+
+def _sandbox_limits(settings: Settings) -> Limits:
+    wall_s = settings.sandbox_wall_s or settings.default_tool_timeout
+    workspace_bytes = settings.sandbox_workspace_mb * _MIB
+    return Limits(
+        wall_s=wall_s,
+        cpu_s=settings.sandbox_cpu_s or wall_s,
+        memory_bytes=settings.sandbox_memory_mb * _MIB,
+        workspace_bytes=workspace_bytes,
+        file_bytes=max(Limits().file_bytes, workspace_bytes),
+        processes=settings.sandbox_processes,
+        output_bytes=settings.sandbox_output_kb * 1024,
+        max_files=settings.sandbox_files,
+        max_file_bytes=settings.sandbox_files_mb * _MIB,
+    )
+
+
+def _output_limits(settings: Settings) -> OutputLimits:
+    """What the boundary lets through is never less than what a sandboxed run may return."""
+    least = OutputLimits()
+    return OutputLimits(
+        data_bytes=max(least.data_bytes, 4 * settings.sandbox_output_kb * 1024),
+        files=max(least.files, settings.sandbox_files),
+        file_bytes=max(least.file_bytes, settings.sandbox_files_mb * _MIB),
     )
 
 
@@ -159,6 +181,7 @@ async def _running(settings: Settings, toolset: Toolset) -> AsyncGenerator[State
         slots=ToolSlots(
             Shares(running=settings.tools_caller_concurrency, waiting=settings.tools_caller_waiting), toolset.slots
         ),
+        limits=_output_limits(settings),
     )
     mcp = McpServer(invoker, deadline_ms=round(settings.default_tool_timeout * 1000), max_body_bytes=_MAX_BODY_BYTES)
     sweeping = asyncio.create_task(_sweep_for_ever(workspaces, artifacts))

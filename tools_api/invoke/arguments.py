@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from shared.tools_contract import JsonObject
 
 _MAX_MESSAGE = 300
+_BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
 _WORDS = {"object": "an object", "array": "a list", "integer": "a whole number", "null": "null"}
 
 
@@ -37,9 +38,11 @@ def _sentence(error: ValidationError) -> str:
             missing = next(name for name in wanted if name not in error.instance)  # pyright: ignore
             return f"The argument {missing!r} is missing."
         case "additionalProperties":
-            known: dict[str, Any] = error.schema.get("properties", {})  # pyright: ignore
+            schema: Any = error.schema
+            known: dict[str, Any] = schema.get("properties", {})
             extra = next(str(name) for name in error.instance if name not in known)  # pyright: ignore
-            return f"There is no argument {extra[:80]!r}."
+            inside = f" in {argument[:80]!r}, which takes: {', '.join(map(str, known))}" if argument else ""
+            return f"There is no argument {extra[:80]!r}{inside}."
         case "type":
             types: list[str] = [wanted] if isinstance(wanted, str) else list(wanted)
             return f"{where} must be {' or '.join(_WORDS.get(name, f'a {name}') for name in types)}."
@@ -49,8 +52,8 @@ def _sentence(error: ValidationError) -> str:
             return f"{where} must not be empty." if wanted == 1 else f"{where} is shorter than {wanted} characters."
         case "enum":
             return f"{where} must be one of: {', '.join(map(str, wanted))}."
-        case "minimum" | "maximum":
-            return f"{where} must be {'at least' if rule == 'minimum' else 'at most'} {wanted}."
+        case "minimum" | "maximum" | "exclusiveMinimum":
+            return f"{where} must be {_BOUNDS[rule]} {wanted}."
         case _:
             return f"{where}: {error.message[-_MAX_MESSAGE:]}."
 

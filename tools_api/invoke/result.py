@@ -50,7 +50,9 @@ def assemble(output: ToolOutput, artifacts: tuple[Artifact, ...], *, wall_s: flo
         artifacts=artifacts,
         sources=output.sources,
         error=output.error,
-        receipt=output.receipt.model_copy(update={"wall_s": round(wall_s, 6), "bytes_out": bytes_out}),
+        receipt=output.receipt.model_copy(
+            update={"wall_s": round(wall_s, 6), "bytes_out": bytes_out, "files_out": len(output.files)}
+        ),
     )
 
 

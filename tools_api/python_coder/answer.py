@@ -1,19 +1,20 @@
 """From a sandbox's outcome to words: for programs (`data`), for models (`content`), and why it failed (`error`)."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.tools_contract import ToolError
+from tools_api.python_coder.limit_words import limit_words
 from tools_api.sandbox import Limits, Outcome
-
-MIB = 1 << 20
 
 _LIMITS = frozenset({"timeout", "cpu", "memory", "output", "files", "processes"})
 """The words that a report may use: they become error types and labels of metrics, which must stay few."""
 _MOST_REASONS = 50
 _LONGEST_REASON = 200
+_READ_ONLY = "writing outside of the workspace"
+_NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,34 +27,40 @@ class Answer:
     traceback: str | None
     error: str | None
     """The exception in one line."""
+    kind: str | None
+    """The exception's class."""
     limit: str | None
+    limit_text: str | None
     denied: tuple[str, ...]
     exit_code: int | None
 
 
-def read_answer(outcome: Outcome) -> Answer:
-    """Read the report that `inside/run_code.py` wrote, if it came to that."""
+def read_answer(outcome: Outcome, limits: Limits, most: Limits) -> Answer:
+    """Read the report that `inside/run_code.py` wrote, if it came to that; `most` is what a call could ask for."""
     fields = _fields(outcome.report)
     kind = fields.get("error")
     message = fields.get("message", "")
-    denied = [value[:_LONGEST_REASON] for name, value in fields.items() if name.startswith("denied")]
+    denied = _denied(fields, outcome.denied)
     claimed = fields.get("limit")
+    limit = outcome.limit or (claimed if claimed in _LIMITS else None)
     return Answer(
         stdout=outcome.stdout.decode("utf-8", "replace"),
         stderr=outcome.stderr.decode("utf-8", "replace"),
         value=fields.get("value"),
         traceback=fields.get("traceback"),
         error=(f"{kind}: {message}" if message else kind) if kind else None,
-        limit=outcome.limit or (claimed if claimed in _LIMITS else None),
-        denied=tuple(dict.fromkeys((*denied[:_MOST_REASONS], *outcome.denied))),
+        kind=kind,
+        limit=limit,
+        limit_text=limit_words(limit, limits, most, errno=fields.get("errno"), denied=denied) if limit else None,
+        denied=denied,
         exit_code=outcome.exit_code,
     )
 
 
-def error_of(answer: Answer, limits: Limits) -> ToolError | None:
+def error_of(answer: Answer) -> ToolError | None:
     """Say why the run failed in words that a model can act on; None if it did not."""
-    if answer.limit and not _only_results_cut(answer):
-        return ToolError(type=answer.limit, message=_limit_text(answer.limit, limits))
+    if answer.limit and answer.limit_text and not _only_results_cut(answer):
+        return ToolError(type=answer.limit, message=answer.limit_text)
     if answer.error:
         return ToolError(type="exception", message=answer.error)
     if answer.exit_code is None:
@@ -65,28 +72,27 @@ def error_of(answer: Answer, limits: Limits) -> ToolError | None:
     return None
 
 
-def as_text(answer: Answer, limits: Limits, files: Mapping[str, int], notes: tuple[str, ...]) -> str:
+def as_text(answer: Answer, *, packages: Sequence[str], files: Mapping[str, int], notes: Sequence[str]) -> str:
     """Render what a model wants to read, in the order in which things happened."""
     parts = [answer.stdout.rstrip("\n"), answer.value or ""]
     if answer.stderr.strip():
         parts.append(f"[stderr]\n{answer.stderr.rstrip()}")
     parts.append((answer.traceback or "").rstrip())
-    if answer.limit:
-        parts.append(f"[{_limit_text(answer.limit, limits)}]")
-    elif not answer.traceback and (error := error_of(answer, limits)):
+    if answer.limit_text:
+        parts.append(f"[{answer.limit_text}]")
+    elif not answer.traceback and (error := error_of(answer)):
         parts.append(f"[{error.message}]")
-    if "network" in answer.denied:
-        parts.append("[There is no network here: get data with another tool, or put it into the code.]")
-    left_out = [reason for reason in answer.denied if reason != "network"]
-    parts += [f"[not returned: {'; '.join(left_out)}]"] if left_out else []
+    parts += [f"[{advice}]" for advice in _advice(answer, packages)]
+    left_out = [reason for reason in answer.denied if reason not in {_NETWORK, _READ_ONLY}]
+    parts += [f"[not returned: {listed(left_out)}]"] if left_out else []
     parts += [f"[{note}]" for note in notes]
     if files:
         parts.append("[files: " + ", ".join(f"{name} ({_size(size)})" for name, size in files.items()) + "]")
     return "\n".join(part for part in parts if part) or "(the code printed nothing)"
 
 
-def as_data(answer: Answer, files: Mapping[str, int]) -> dict[str, Any]:
-    """Render the same for programs."""
+def as_data(answer: Answer, files: Sequence[str]) -> dict[str, Any]:
+    """Render the same for programs. `files` are paths in the workspace, in the order of the artifacts."""
     return {
         "stdout": answer.stdout,
         "stderr": answer.stderr,
@@ -97,9 +103,21 @@ def as_data(answer: Answer, files: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Join names, the first ones only if there are many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + more
+
+
 def _fields(report: bytes) -> dict[str, str]:
     parts = report.decode("utf-8", "replace").split("\0")
     return dict(zip(parts[::2], parts[1::2], strict=False))
+
+
+def _denied(fields: Mapping[str, str], by_the_sandbox: Sequence[str]) -> tuple[str, ...]:
+    told = [value[:_LONGEST_REASON] for name, value in fields.items() if name.startswith("denied")]
+    read_only = [_READ_ONLY] if fields.get("errno") == "EROFS" else []
+    return tuple(dict.fromkeys((*told[:_MOST_REASONS], *read_only, *by_the_sandbox)))
 
 
 def _only_results_cut(answer: Answer) -> bool:
@@ -107,22 +125,17 @@ def _only_results_cut(answer: Answer) -> bool:
     return answer.limit == "files" and answer.exit_code == 0 and answer.error is None
 
 
-def _limit_text(limit: str, limits: Limits) -> str:
-    texts = {
-        "timeout": f"The code did not finish within {limits.wall_s:.3g} s and was stopped. "
-        "Do less, use a faster method, or split the work into several calls.",
-        "cpu": f"The code used more than {limits.cpu_s:.3g} s of processor time and was stopped. "
-        "Do less, or use fewer processes.",
-        "memory": f"The code needed more than {limits.memory_bytes // MIB} MB of memory. "
-        "Work on smaller pieces or with smaller data types.",
-        "output": f"The code printed more than {limits.output_bytes // 1024} KB and was stopped. "
-        "Print less, or write to a file.",
-        "files": f"The code met the limit of files: {limits.workspace_bytes // MIB} MB of space, "
-        f"{limits.file_bytes // MIB} MB a file, {limits.open_files} open at once, and {limits.max_files} files of "
-        f"together {limits.max_file_bytes // MIB} MB returned. Write fewer or smaller ones.",
-        "processes": f"The code started more than {limits.processes} processes and threads. Use fewer.",
-    }
-    return texts.get(limit, "The code met a limit and was stopped.")
+def _advice(answer: Answer, packages: Sequence[str]) -> list[str]:
+    """Say what to do instead of what can't be had here."""
+    advice: list[str] = []
+    if _NETWORK in answer.denied:
+        advice.append("There is no network here: get data with another tool, or put it into the code.")
+    if _READ_ONLY in answer.denied:
+        advice.append("Only the current folder and /tmp can be written to.")
+    if answer.kind in {"ModuleNotFoundError", "ImportError"}:
+        there = f"{', '.join(packages)} and the standard library" if packages else "the standard library alone"
+        advice.append(f"There is {there}; nothing can be installed. Do it with these.")
+    return advice
 
 
 def _signal_name(number: int) -> str:

@@ -5,20 +5,20 @@ import mimetypes
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.tools_contract import JsonObject, Receipt, ToolDefinition, ToolError
 from tools_api.invoke.tool import OutputFile, ToolCall, ToolOutput
-from tools_api.python_coder.answer import as_data, as_text, error_of, read_answer
+from tools_api.python_coder.answer import Answer, as_data, as_text, error_of, listed, read_answer
+from tools_api.python_coder.description import describe_tool
+from tools_api.python_coder.limits import MARGIN_S, limit_schema, limits_of
 from tools_api.python_coder.runtime import ENV, SCRIPTS, trees_of
 from tools_api.python_coder.session_words import session_note
 from tools_api.sandbox import Job, Limits, NoSessions, Outcome, Sandbox, SandboxFile, Session, SessionKey
-from tools_api.sandbox.collector import read_inputs, write_outputs
+from tools_api.sandbox.collector import plain_names, read_inputs, sizes_of, write_outputs
 from tools_api.sandbox.packages import installed_names
 
-_MARGIN_S = 0.7
-"""What a stopped run takes to hand over its files, before the boundary cuts the call off."""
 _NO_SESSIONS = (
     "This server keeps no sessions ({}): leave `session` out. Files of a workspace live on between calls: write what "
     "the next call needs to a file."
@@ -34,7 +34,7 @@ class PythonCoderOptions:
     timeout_s: float = 30.0
     """When the call does not say; the sandbox's `wall_s` is the most that it may ask for."""
     max_code_chars: int = 100_000
-    max_inputs: int = 100
+    max_inputs: int = 1000
     workspace_bytes: int = 128 * 1024 * 1024
     """What a named workspace may hold between calls."""
 
@@ -53,7 +53,12 @@ class PythonCoder:
         report = self._sandbox.report
         return ToolDefinition(
             name="python_coder",
-            description=_description(self._sandbox.limits, report.python or "3", self._importable),
+            description=describe_tool(
+                self._sandbox.limits,
+                python=report.python or "3",
+                packages=self._importable,
+                sessions=self._sandbox.allows_sessions,
+            ),
             parameters={
                 "type": "object",
                 "properties": {
@@ -63,13 +68,8 @@ class PythonCoder:
                         "maxLength": self._options.max_code_chars,
                         "description": "The Python code. Print what you want to see.",
                     },
-                    "timeout": {
-                        "type": "number",
-                        "exclusiveMinimum": 0,
-                        "maximum": self._sandbox.limits.wall_s,
-                        "description": f"Seconds after which it is stopped; {self._options.timeout_s:g} if left out.",
-                    },
                     **self._session_schema(),
+                    **limit_schema(self._sandbox.limits, default_s=self._default_s),
                 },
                 "required": ["code"],
                 "additionalProperties": False,
@@ -93,9 +93,14 @@ class PythonCoder:
             code = str(call.arguments["code"]).encode()
         except UnicodeEncodeError:
             return ToolOutput(error=ToolError(type="invalid_arguments", message="The code is not valid Unicode."))
-        limits = self._limits(call)
+        most = self._sandbox.limits
+        limits = limits_of(call.arguments, most, default_s=self._default_s, deadline_s=call.timeout_s)
         inputs, left_out = await asyncio.to_thread(
-            read_inputs, call.workspace, max_files=self._options.max_inputs, max_bytes=limits.input_bytes
+            read_inputs,
+            call.workspace,
+            max_files=self._options.max_inputs,
+            max_bytes=limits.input_bytes,
+            max_file_bytes=limits.file_bytes,
         )
         job = Job(
             script=f"{SCRIPTS.target}/run_code.py",
@@ -111,17 +116,17 @@ class PythonCoder:
             return ToolOutput(error=ToolError(type="invalid_arguments", message=_NO_SESSIONS.format(reason)))
 
     async def _called(self, call: ToolCall, job: Job, limits: Limits, left_out: tuple[str, ...]) -> ToolOutput:
-        ends = time.monotonic() + max(0.1, call.timeout_s - _MARGIN_S)
+        ends = time.monotonic() + max(0.1, call.timeout_s - MARGIN_S)
         async with self._session(call, within_s=ends - time.monotonic()) as session:
             within_s = max(0.05, ends - time.monotonic())
             outcome = await self._sandbox.run(job, within_s=within_s, on_output=call.on_output, session=session)
-            notes = [f"left out of the run, too many or too large: {', '.join(left_out)}"] if left_out else []
-            unkept = await asyncio.to_thread(self._keep, call.workspace, job.files, outcome.files)
+            notes = [f"left out of the run, too many or too large: {listed(left_out)}"] if left_out else []
+            unkept = await asyncio.to_thread(self._keep, call.workspace, outcome.files) if outcome.files else []
             if unkept:
-                notes.append(f"returned but not kept for the next call, the workspace is full: {', '.join(unkept)}")
+                notes.append(f"returned but not kept for the next call, the workspace is full: {listed(unkept)}")
             if session:
                 session.saw(file for file in outcome.files if file.name not in unkept)
-            return _output(outcome, limits, notes, session)
+            return self._output(outcome, limits, notes, session)
 
     def _session_schema(self) -> JsonObject:
         if not self._sandbox.allows_sessions:
@@ -144,57 +149,56 @@ class PythonCoder:
         async with self._sandbox.session(key, within_s=within_s) as session:
             yield session
 
-    def _limits(self, call: ToolCall) -> Limits:
-        asked = float(call.arguments.get("timeout", self._options.timeout_s))
-        most = self._sandbox.limits
-        return replace(most, wall_s=min(asked, most.wall_s, max(0.1, call.timeout_s - _MARGIN_S)))
+    @property
+    def _default_s(self) -> float:
+        return min(self._options.timeout_s, self._sandbox.limits.wall_s)
 
-    def _keep(self, workspace: Path, inputs: tuple[SandboxFile, ...], files: tuple[SandboxFile, ...]) -> list[str]:
+    def _keep(self, workspace: Path, files: tuple[SandboxFile, ...]) -> list[str]:
         """Put the files beside those that were there, for the next call; return those that did not fit."""
-        room = self._options.workspace_bytes - sum(len(file.content) for file in inputs)
+        staying = sizes_of(workspace)
+        for file in files:
+            staying.pop(file.name, None)
+        room = self._options.workspace_bytes - sum(staying.values())
         kept: list[SandboxFile] = []
         for file in files:
             if len(file.content) <= room:
                 kept.append(file)
                 room -= len(file.content)
-        write_outputs(workspace, kept)
-        return [file.name for file in files if file not in kept]
+        kept_out = write_outputs(workspace, kept)
+        return [file.name for file in files if file not in kept or file.name in kept_out]
+
+    def _output(self, outcome: Outcome, limits: Limits, notes: list[str], session: Session | None) -> ToolOutput:
+        answer = read_answer(outcome, limits, self._sandbox.limits)
+        error = error_of(answer)
+        if session and (note := session_note(session, failed=error is not None)):
+            notes = [*notes, note]
+            error = error and error.model_copy(update={"message": f"{error.message} {note}"})
+        sizes = {file.name: len(file.content) for file in outcome.files}
+        names = plain_names(sizes)  # `out/a.csv` is downloaded as `out_a.csv`
+        return ToolOutput(
+            content=as_text(answer, packages=self._importable, files=sizes, notes=notes),
+            data={**as_data(answer, list(sizes)), "session": session.state if session else None},
+            files=tuple(
+                OutputFile(name=name, media_type=_media_type(name), content=file.content)
+                for name, file in zip(names, outcome.files, strict=True)
+            ),
+            error=error,
+            receipt=_receipt(outcome, answer, limits),
+        )
 
 
-def _output(outcome: Outcome, limits: Limits, notes: list[str], session: Session | None) -> ToolOutput:
-    answer = read_answer(outcome)
-    error = error_of(answer, limits)
-    if session and (note := session_note(session, failed=error is not None)):
-        notes = [*notes, note]
-        error = error and error.model_copy(update={"message": f"{error.message} {note}"})
-    sizes = {file.name: len(file.content) for file in outcome.files}
-    return ToolOutput(
-        content=as_text(answer, limits, sizes, tuple(notes)),
-        data={**as_data(answer, sizes), "session": session.state if session else None},
-        files=tuple(OutputFile(name=f.name, media_type=_media_type(f.name), content=f.content) for f in outcome.files),
-        error=error,
-        receipt=Receipt(
-            wall_s=outcome.wall_s,
-            cpu_s=outcome.cpu_s,
-            peak_memory_bytes=outcome.peak_memory_bytes,
-            bytes_out=outcome.bytes_out,
-            denied=answer.denied,
-        ),
+def _receipt(outcome: Outcome, answer: Answer, limits: Limits) -> Receipt:
+    met = limits.processes if answer.limit == "processes" else 0  # too short a crowd to be seen from outside
+    return Receipt(
+        wall_s=outcome.wall_s,
+        cpu_s=outcome.cpu_s,
+        peak_memory_bytes=outcome.peak_memory_bytes,
+        processes=max(outcome.processes, met),
+        bytes_out=outcome.bytes_out,
+        files_out=len(outcome.files),
+        denied=answer.denied,
     )
 
 
 def _media_type(name: str) -> str:
     return _MEDIA_TYPES.guess_type(name)[0] or "application/octet-stream"
-
-
-def _description(limits: Limits, version: str, installed: tuple[str, ...]) -> str:
-    packages = f"{', '.join(installed)} and the standard library" if installed else "Only the standard library"
-    return (
-        f"Run Python {version} code in a fresh, isolated sandbox. You get what it prints, the value of its last "
-        f"expression, its traceback, and every file that it writes into the current folder. {packages} can be "
-        "imported; nothing can be installed and there is no network. "
-        + ("Just draw with matplotlib: figures are returned as PNG without being saved. " if installed else "")
-        + "Variables do not survive the call unless you name a `session`; files of the same workspace do, and are in "
-        "the current folder. "
-        f"Limits: {limits.wall_s:g} s, {limits.memory_bytes >> 20} MB of memory."
-    )

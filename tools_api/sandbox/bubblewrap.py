@@ -1,8 +1,8 @@
 """The recipe: which arguments make `bwrap` a sandbox. Pure; nothing is started here.
 
-Rules that the order keeps: `--` comes before the command and nothing of a job comes before `--` except read-only
-trees that our own code names; no mount lies below a writable one; every tmpfs has a size, /dev's too, because a tmpfs
-without one may grow to half of the machine's memory.
+Rules that the order keeps: `--` comes before the command and nothing of a job comes before `--` or among the options
+except read-only trees that our own code names; no mount lies below a writable one; every tmpfs has a size, /dev's too,
+because a tmpfs without one may grow to half of the machine's memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,10 +34,16 @@ class Recipe:
     """None for trusted code that makes sandboxes below this one: it has no filter and may make namespaces. Nothing
     covers a part of its /proc, because below such a one the kernel would refuse a fresh one."""
 
-    def argv(self, command: Sequence[str]) -> list[str]:
-        """Build the command line that runs `command` inside."""
+    def argv(self, command: Sequence[str], *, options_fd: int) -> list[str]:
+        """Build the command line that runs `command` inside, with the `options` behind a descriptor.
+
+        bwrap stays inside as the first process: what stood on its command line, every run could read there.
+        """
+        return [str(self.bubblewrap), "--args", str(options_fd), "--", *command]
+
+    def options(self) -> list[str]:
+        """List what makes bwrap a sandbox; to be read by it NUL-separated."""
         return [
-            str(self.bubblewrap),
             *_NAMESPACES,
             *(("--disable-userns",) if self.seccomp_fd is not None else ()),
             *_environment(self.env),
@@ -49,8 +55,6 @@ class Recipe:
             *_tmpfs("/tmp", self.limits.scratch_bytes),  # noqa: S108 - the sandbox's own
             *("--remount-ro", "/"),
             *(("--seccomp", str(self.seccomp_fd)) if self.seccomp_fd is not None else ()),
-            "--",
-            *command,
         ]
 
     def _trees(self) -> list[str]:

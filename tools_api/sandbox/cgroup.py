@@ -24,6 +24,10 @@ class Usage:
     cpu_s: float = 0.0
     memory_bytes: int = 0
     peak_bytes: int = 0
+    tasks: int = 0
+    """Processes and threads now, the sandbox's own included."""
+    most_tasks: int = 0
+    """The most at once since the group was made; 0 where the kernel does not say (before Linux 6.11)."""
     killed: bool = False
 
 
@@ -66,6 +70,8 @@ class CgroupV1:
             cpu_s=cpu,
             memory_bytes=_number(self.memory / "memory.usage_in_bytes"),
             peak_bytes=_number(self.memory / "memory.max_usage_in_bytes"),
+            tasks=_number_if_there(self.pids / "pids.current") if self.pids else 0,
+            most_tasks=_number_if_there(self.pids / "pids.peak") if self.pids else 0,
             killed=_field(self.memory / "memory.oom_control", "oom_kill") > 0,
         )
 
@@ -95,6 +101,8 @@ class CgroupV2:
             cpu_s=_field(self.folder / "cpu.stat", "usage_usec") / 1e6,
             memory_bytes=memory,
             peak_bytes=_number(peak) if peak.exists() else memory,
+            tasks=_number_if_there(self.folder / "pids.current"),
+            most_tasks=_number_if_there(self.folder / "pids.peak"),
             killed=_field(self.folder / "memory.events", "oom_kill") > 0,
         )
 
@@ -232,6 +240,10 @@ def _removed(folder: Path) -> bool:
 
 def _processes(limits: Limits) -> int:
     return limits.processes + 8  # bwrap's own, and what dies while the next is born; RLIMIT_NPROC is the exact one
+
+
+def _number_if_there(path: Path) -> int:
+    return _number(path) if path.exists() else 0
 
 
 def _write(path: Path, value: int) -> None:

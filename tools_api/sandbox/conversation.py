@@ -128,6 +128,7 @@ class Conversation:
             answer,
             limit=limit or (breach if breach in _FATAL else None),
             usage=usage,
+            processes=watchdog.processes,
             wall_s=time.monotonic() - started,
             stdout=turn.stdout.close(),
             stderr=turn.stderr.close(),

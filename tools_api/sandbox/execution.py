@@ -80,6 +80,7 @@ class Execution:
             self._decoded(),
             limit=limit,
             usage=watchdog.usage,
+            processes=watchdog.processes,
             wall_s=time.monotonic() - started,
             stdout=bytes(self._stdout.content),
             stderr=bytes(self._stderr.content),

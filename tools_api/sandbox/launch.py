@@ -67,8 +67,9 @@ class Launcher:
                 seccomp_fd=seccomp_fds[0] if seccomp_fds else None,
             )
             inside = (*self.interpreter.argv, box.script, *box.arguments)
-            argv = [*_join(box.cgroups), *entry.argv, *recipe.argv(inside)]
-            return await _exec(argv, (*seccomp_fds, *box.pass_fds))
+            options_fd = pipe_holding("\0".join(recipe.options()).encode() + b"\0", ours)
+            argv = [*_join(box.cgroups), *entry.argv, *recipe.argv(inside, options_fd=options_fd)]
+            return await _exec(argv, (*seccomp_fds, options_fd, *box.pass_fds))
 
 
 def _join(cgroups: Sequence[Path]) -> Sequence[str]:

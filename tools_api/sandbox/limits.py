@@ -3,6 +3,9 @@
 from dataclasses import dataclass, fields
 
 MIB = 1 << 20
+OWN_PROCESSES = 2
+"""What a sandbox has beside the code: the first process of its pid namespace, and the supervisor. Where the first one
+is not of the code's user namespace, the code may have one more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,7 @@ class Limits:
     inodes: int = 20_000
     """Files in one of the run's tmpfs; only where the watchdog can see them."""
     processes: int = 64
+    """Processes and threads of the code at once, its first one included."""
     open_files: int = 256
     output_bytes: int = 256 * 1024
     """stdout and stderr, each; one byte more ends the run."""
@@ -50,7 +54,7 @@ class Limits:
         rlimits = {
             "cpu": max(1, round(self.cpu_s + 0.499)),
             "fsize": self.file_bytes,
-            "nproc": self.processes,
+            "nproc": self.processes + OWN_PROCESSES,
             "nofile": self.open_files,
             "core": 0,
             "memlock": 0,

@@ -45,7 +45,7 @@ class ReadOnlyTree:
 
 @dataclass(frozen=True, slots=True)
 class SandboxFile:
-    """A file that goes in or comes out: a plain base name, and bytes."""
+    """A file that goes in or comes out: its path in the workspace (`out/a.csv`, every part plain), and bytes."""
 
     name: str
     content: bytes
@@ -95,6 +95,8 @@ class Outcome:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
+    processes: int = 0
+    """The most processes and threads of the code that were seen at once."""
     bytes_out: int = 0
 
 

@@ -49,13 +49,13 @@ def proportional_bytes(pid: int) -> int:
     return 0
 
 
-def cpu_s(pid: int) -> float:
-    """Return the user and system seconds of a process and of its children that have ended."""
+def cpu_s_and_threads(pid: int) -> tuple[float, int]:
+    """Return the user and system seconds of a process and of its children that have ended, and its threads now."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / _TICKS if len(fields) > 15 else 0.0
+        return 0.0, 0
+    return (sum(map(int, fields[11:15])) / _TICKS, int(fields[17])) if len(fields) > 17 else (0.0, 0)
 
 
 def kernel_uids(pid: int) -> set[int]:

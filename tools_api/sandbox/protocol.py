@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tools_api.sandbox.collector import plain_names
+from tools_api.sandbox.collector import plain_paths
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, SandboxFile
 
@@ -143,7 +143,7 @@ def _decode_body(header: Header, body: bytes) -> Answer:
 
 
 def _files(content: memoryview, entries: tuple[tuple[int, str], ...]) -> tuple[SandboxFile, ...]:
-    names = plain_names([path for _, path in entries])
+    names = plain_paths([path for _, path in entries])
     files: list[SandboxFile] = []
     position = 0
     for (size, _), name in zip(entries, names, strict=True):

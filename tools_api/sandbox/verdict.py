@@ -11,7 +11,14 @@ from tools_api.sandbox.protocol import Answer
 
 
 def make_outcome(
-    answer: Answer | None, *, limit: LimitName | None, usage: Usage, wall_s: float, stdout: bytes, stderr: bytes
+    answer: Answer | None,
+    *,
+    limit: LimitName | None,
+    usage: Usage,
+    processes: int,
+    wall_s: float,
+    stdout: bytes,
+    stderr: bytes,
 ) -> Outcome:
     """Put an outcome together. Without an `answer` the sandbox was killed or broke, and that is the result."""
     outcome = Outcome(
@@ -22,6 +29,7 @@ def make_outcome(
         wall_s=wall_s,
         cpu_s=usage.cpu_s,
         peak_memory_bytes=usage.peak_bytes,
+        processes=processes,
     )
     if answer is not None:
         outcome = _with_answer(outcome, answer, most_cpu_s=wall_s * (os.cpu_count() or 1))

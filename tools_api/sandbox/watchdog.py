@@ -12,7 +12,7 @@ from tools_api.sandbox.bubblewrap import WORKSPACE
 from tools_api.sandbox.cgroup import Cgroup, Usage
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import LimitName
-from tools_api.sandbox.process_tree import cpu_s, descendants, proportional_bytes, resident_bytes
+from tools_api.sandbox.process_tree import cpu_s_and_threads, descendants, proportional_bytes, resident_bytes
 
 _CGROUP_INTERVAL_S = 0.1
 _TREE_INTERVAL_S = 0.025
@@ -29,6 +29,13 @@ class Watchdog:
         self._pid = pid
         self._limits = limits
         self._cgroup = cgroup
+        self._at_first = cgroup.usage() if cgroup else Usage(tasks=_tasks(pid))
+        self._most_tasks = 0
+
+    @property
+    def processes(self) -> int:
+        """The most processes and threads that were seen at once beside those that stood before the job began."""
+        return max(1, self._most_tasks - self._at_first.tasks)
 
     async def wait_for_breach(self) -> LimitName:
         """Return the first limit that the run exceeds; runs for ever while it keeps them."""
@@ -46,6 +53,8 @@ class Watchdog:
         """Take a reading and say which limit it exceeds."""
         if self._cgroup:
             self.usage = self._cgroup.usage()
+            risen = self.usage.most_tasks > self._at_first.most_tasks  # else it is of the sandbox's own beginning
+            self._most_tasks = max(self._most_tasks, self.usage.most_tasks if risen else self.usage.tasks)
             if self.usage.killed:
                 return "memory"
         else:
@@ -62,15 +71,24 @@ class Watchdog:
         memory = sum(map(resident_bytes, pids))
         if memory > self._limits.memory_bytes:  # pages that forks share were counted once each
             memory = sum(map(proportional_bytes, pids))
-        cpu = sum(map(cpu_s, [self._pid, *pids]))
+        counted = [cpu_s_and_threads(pid) for pid in (self._pid, *pids)]
+        tasks = sum(threads for _, threads in counted)
+        self._most_tasks = max(self._most_tasks, tasks)
         self.usage = Usage(
-            cpu_s=max(cpu, self.usage.cpu_s), memory_bytes=memory, peak_bytes=max(memory, self.usage.peak_bytes)
+            cpu_s=max(sum(seconds for seconds, _ in counted), self.usage.cpu_s),
+            memory_bytes=memory,
+            peak_bytes=max(memory, self.usage.peak_bytes),
+            tasks=tasks,
         )
         return self.is_crowded(pids)
 
     def is_crowded(self, pids: list[int]) -> bool:
         """Say whether these processes keep more files than they may. Called in a thread, at every reading."""
         return _most_inodes(pids) > self._limits.inodes
+
+
+def _tasks(pid: int) -> int:
+    return sum(cpu_s_and_threads(member)[1] for member in (pid, *descendants(pid)))
 
 
 def _most_inodes(pids: list[int]) -> int:

@@ -9,13 +9,15 @@ import pytest
 from tests.tools_api.accounts import Account
 from tests.tools_api.battery.planted import MakeFolder
 from tests.tools_api.battery.server import SLEEP, Server, running
+from tests.tools_api.fake_bwrap import EXPAND
 from tests.tools_api.marked import PATIENCE_S, new_marker, until_alive, until_gone
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="session")]
 
-BARE = '#!/bin/sh\necho ran >>{marker}\nuntil [ "$1" = -- ]; do shift; done\nshift\nexec "$@"\n'
-WITHOUT_FILTER = """#!/bin/sh
+BARE = '#!/bin/bash\necho ran >>{marker}\n{expand}\nuntil [ "$1" = -- ]; do shift; done\nshift\nexec "$@"\n'
+WITHOUT_FILTER = """#!/bin/bash
 echo ran >>{marker}
+{expand}
 for arg do shift; case $arg in --seccomp) set -- "$@" --setenv A ;; *) set -- "$@" "$arg" ;; esac; done
 exec /usr/bin/bwrap "$@"
 """
@@ -56,7 +58,7 @@ async def test_a_sandbox_with_a_hole_fails_its_self_test_and_nothing_runs(
     account: Account, open_folder: MakeFolder, script: str
 ) -> None:
     folder = open_folder()
-    (folder / "bwrap").write_text(script.format(marker=folder / "probed"))
+    (folder / "bwrap").write_text(script.format(marker=folder / "probed", expand=EXPAND))
     (folder / "bwrap").chmod(0o755)
     async with running(account, folder, PATH=f"{folder}:/usr/bin:/bin") as server:
         probed = (folder / "probed").read_text()

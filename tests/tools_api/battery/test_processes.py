@@ -2,11 +2,13 @@
 
 import asyncio
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.tools_api.accounts import REPOSITORY
 from tests.tools_api.battery.planted import Unprotected
 from tests.tools_api.battery.server import MARKS, OTHER_KEY, SLEEP, Server
 from tests.tools_api.marked import new_marker, until_alive, until_gone
@@ -35,6 +37,13 @@ async def test_process_one_is_not_the_hosts(server: Server, unprotected: Unprote
     attack = "print(open('/proc/1/cmdline').read())"
     assert (await server.said(attack)) != (await unprotected(attack)).strip()
     assert "bwrap" in await server.said("print(open('/proc/1/comm').read())")
+
+
+async def test_the_command_line_of_process_one_tells_nothing_of_the_host(server: Server) -> None:
+    line = await server.said("print(open('/proc/1/cmdline').read().split('\\0'))")
+    assert "supervisor.py" in line
+    assert "--ro-bind" not in line
+    assert all(path not in line for path in (str(REPOSITORY), sys.base_prefix, str(server.folder)))
 
 
 async def test_a_host_process_cannot_be_signalled(

@@ -94,9 +94,12 @@ open('a', 'w').write('x')
     assert "too large: big" in attempt.receipt["denied"]
 
 
-async def test_a_file_that_the_code_makes_unreadable_harms_nothing(server: Server) -> None:
-    attempt = await server.run("import os; open('a', 'w').write('x'); os.chmod('a', 0); print('made')")
-    assert (attempt.status, attempt.stdout) == (200, "made")
+async def test_a_file_that_the_code_makes_unreadable_comes_back(server: Server) -> None:
+    attempt = await server.run(
+        "import os; os.mkdir('d'); open('d/a', 'w').write('x')\n"
+        "for path in ('d/a', 'd', '.'): os.chmod(path, 0)\nprint('made')"
+    )
+    assert (attempt.status, attempt.stdout, attempt.error, attempt.names) == (200, "made", None, ["d_a"])
 
 
 async def test_a_pickle_is_returned_as_text(server: Server, open_folder: MakeFolder) -> None:

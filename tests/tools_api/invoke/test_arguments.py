@@ -41,6 +41,19 @@ def test_a_nested_argument_is_named_by_its_path() -> None:
     assert problem.startswith("The argument 'rows.1' must be one of: a, b.")
 
 
+def test_a_nested_object_says_what_it_takes_and_how_much() -> None:
+    inner = {"type": "object", "properties": {"mb": {"type": "integer", "minimum": 1, "maximum": 9}, "s": {}}}
+    schema = {"type": "object", "properties": {"limits": {**inner, "additionalProperties": False}}}
+    validator = compile_schema(schema)
+
+    assert (problem_with({"limits": {"mb": 10}}, validator) or "").startswith(
+        "The argument 'limits.mb' must be at most 9."
+    )
+    assert (problem_with({"limits": {"gb": 1}}, validator) or "").startswith(
+        "There is no argument 'gb' in 'limits', which takes: mb, s."
+    )
+
+
 def test_a_huge_value_is_not_repeated() -> None:
     problem = problem_with({"text": "x" * 1_000_000, "y" * 1_000_000: 1}, VALIDATOR)
 

@@ -57,4 +57,4 @@ def test_the_receipt_keeps_what_the_tool_knows_and_adds_time_and_bytes() -> None
     receipt = assemble(output, (), wall_s=1.25).receipt
 
     assert (receipt.wall_s, receipt.cpu_s, receipt.denied) == (1.25, 0.5, ("network",))
-    assert receipt.bytes_out == 3 + 3 + 7
+    assert (receipt.bytes_out, receipt.files_out) == (3 + 3 + 7, 1)

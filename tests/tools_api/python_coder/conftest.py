@@ -17,7 +17,7 @@ from tools_api.python_coder import PythonCoder, PythonCoderOptions
 from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SessionOptions
 
 PACKAGES = Path(sys.prefix) / "sandbox-packages"
-LIMITS = Limits(wall_s=20, cpu_s=20, memory_bytes=512 << 20)
+LIMITS = Limits(wall_s=120, cpu_s=120, memory_bytes=512 << 20)
 PATIENT_S = 10.0
 """What interrupted code gets to stop: on a busy machine it is slow, not unwilling."""
 
@@ -31,7 +31,7 @@ class Caller:
     caller: str = "test"
     workspace_name: str | None = None
 
-    async def __call__(self, code: str, *, timeout_s: float = 30, **arguments: object) -> ToolOutput:
+    async def __call__(self, code: str, *, timeout_s: float = 130, **arguments: object) -> ToolOutput:
         call = ToolCall(
             arguments={"code": code, **arguments},
             workspace=self.workspace,

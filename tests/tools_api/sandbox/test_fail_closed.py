@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools_api.fake_bwrap import EXPAND
 from tests.tools_api.sandbox.conftest import need_bubblewrap
 from tools_api.sandbox import Job, Sandbox, SandboxOptions, SandboxUnavailable
 
@@ -32,7 +33,7 @@ async def _started(options: SandboxOptions) -> AsyncGenerator[Sandbox]:
 
 def _fake_bwrap(folder: Path, script: str) -> Path:
     path = folder / "bwrap"
-    path.write_text("#!/bin/sh\n" + textwrap.dedent(script))
+    path.write_text("#!/bin/bash\n" + textwrap.dedent(script))
     path.chmod(0o755)
     return path
 
@@ -41,7 +42,8 @@ def _bwrap_that_changes(folder: Path, *cases: str) -> Path:
     """The real bwrap behind a script that edits some of its arguments."""
     return _fake_bwrap(
         folder,
-        "for arg do shift; case $arg in\n"
+        EXPAND
+        + "for arg do shift; case $arg in\n"
         + "\n".join(cases)
         + '\n*) set -- "$@" "$arg" ;; esac; done\nexec /usr/bin/bwrap "$@"\n',
     )
@@ -94,7 +96,7 @@ async def test_a_setuid_bubblewrap_is_refused(open_folder: Path) -> None:
 @pytest.mark.sandbox
 async def test_a_bubblewrap_that_runs_things_bare_is_found_out(open_folder: Path) -> None:
     need_bubblewrap()
-    fake = _fake_bwrap(open_folder, 'until [ "$1" = -- ]; do shift; done; shift; exec "$@"')
+    fake = _fake_bwrap(open_folder, EXPAND + 'until [ "$1" = -- ]; do shift; done; shift; exec "$@"')
     async with _started(SandboxOptions(bubblewrap=fake)) as sandbox:
         assert not sandbox.report.available
 

@@ -40,9 +40,31 @@ async def test_a_fifo_does_not_hang_the_collector(attacker: Attacker) -> None:
     assert outcome.wall_s < 2
 
 
-async def test_files_in_folders_get_flat_names(attacker: Attacker) -> None:
+async def test_files_in_folders_come_back_with_their_paths(attacker: Attacker) -> None:
     outcome = await attacker.run("os.makedirs('plots/old'); open('plots/old/a.png', 'w').write('x')")
-    assert [file.name for file in outcome.files] == ["plots_old_a.png"]
+    assert outcome.files == (SandboxFile("plots/old/a.png", b"x"),)
+
+
+async def test_inputs_in_folders_are_there_and_come_back_only_if_changed(attacker: Attacker) -> None:
+    files = (SandboxFile("in/deep/a.txt", b"a"), SandboxFile("in/b.txt", b"b"))
+    outcome = await attacker.run("said = open('in/deep/a.txt').read(); open('in/b.txt', 'a').write('!')", files=files)
+    assert outcome.report == b"a"
+    assert outcome.files == (SandboxFile("in/b.txt", b"b!"),)
+
+
+async def test_a_file_that_the_code_has_closed_to_everyone_comes_back(attacker: Attacker) -> None:
+    outcome = await attacker.run("open('a', 'w').write('x'); os.chmod('a', 0); said = oct(os.stat('a').st_mode)")
+    assert outcome.report == b"0o100000"
+    assert outcome.files == (SandboxFile("a", b"x"),)
+
+
+@pytest.mark.parametrize("mode", [0, 0o200, 0o400, 0o500])
+async def test_folders_that_the_code_has_closed_to_everyone_are_opened_up(attacker: Attacker, mode: int) -> None:
+    outcome = await attacker.run(
+        f"os.mkdir('d'); open('d/a', 'w').write('x'); os.chmod('d', {mode}); os.chmod('.', {mode}); said = 'done'"
+    )
+    assert outcome.report == b"done"
+    assert outcome.files == (SandboxFile("d/a", b"x"),)
 
 
 async def test_hostile_names_are_made_plain(attacker: Attacker) -> None:
@@ -53,6 +75,14 @@ async def test_hostile_names_are_made_plain(attacker: Attacker) -> None:
     names = [file.name for file in outcome.files]
     assert len(set(names)) == 5
     assert all("/" not in name and name.isprintable() and not name.startswith(".") for name in names)
+
+
+async def test_a_path_deeper_than_a_workspace_goes_is_not_walked(attacker: Attacker) -> None:
+    outcome = await attacker.run(
+        "deep = '/'.join('abcdefghij')\nos.makedirs(deep)\n"
+        "open(deep + '/x', 'w').write('x'); open('a/b/c/d/e/f/g/h/y', 'w').write('y')"
+    )
+    assert outcome.files == (SandboxFile("a/b/c/d/e/f/g/h/y", b"y"),)
 
 
 async def test_ten_thousand_files_are_cut_to_the_limit(attacker: Attacker) -> None:

@@ -19,7 +19,7 @@ def test_a_supervisors_answer_is_understood() -> None:
     answer = decode_answer(_raw([*GOOD, ("file", "3:a/b.txt"), ("refused", "x")], b"{}abc"), LIMITS)
     assert answer.exit_code == 0
     assert answer.report == b"{}"
-    assert answer.files == (SandboxFile("a_b.txt", b"abc"),)
+    assert answer.files == (SandboxFile("a/b.txt", b"abc"),)
     assert answer.refused == ("x",)
 
 

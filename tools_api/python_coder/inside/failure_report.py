@@ -40,8 +40,11 @@ def describe(error: BaseException, texts: Mapping[str, str]) -> dict[str, str]:
         "error": type(error).__name__,
         "message": shortened(message, _MOST_OF_MESSAGE),
     }
-    limit = _limit_behind(error)
-    return {**fields, "limit": limit} if limit else fields
+    if limit := _limit_behind(error):
+        fields["limit"] = limit
+    if isinstance(error, OSError) and (name := errno.errorcode.get(error.errno or 0)):
+        fields["errno"] = name
+    return fields
 
 
 def shortened(text: str, most: int) -> str:

@@ -48,11 +48,13 @@ def serve(result_fd: int) -> NoReturn:
     options = dict(fields)
     if "session" in options:
         _serve_session(fields, payload, result_fd)
+    workspace = os.getcwd()  # noqa: PTH109 - pathlib costs milliseconds here
     before = write_inputs(fields)
     started = time.monotonic()
     job = _start(fields, options, payload, result_fd)
     answer, report = _wait(*job, deadline=started + float(options["wall_s"]))
     signal_everything_else(signal.SIGKILL)
+    open_up(workspace)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer.append(("cpu_s", f"{usage.ru_utime + usage.ru_stime:.4f}"))
     answer.append(("peak_bytes", str(usage.ru_maxrss * 1024)))
@@ -129,6 +131,8 @@ def write_inputs(fields: Fields) -> dict[str, Stamp]:
     """Read the input files and put them into the current folder; return how they are before the job."""
     before: dict[str, Stamp] = {}
     for name, content in read_inputs(fields):
+        if "/" in name:
+            os.makedirs(name.rpartition("/")[0], exist_ok=True)  # noqa: PTH103
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
         write_all(descriptor, content)
         os.close(descriptor)
@@ -256,9 +260,40 @@ def changed_files(before: dict[str, Stamp], options: dict[str, str]) -> tuple[li
         if status.st_size > bytes_left:
             refused.append(f"too large: {path}")
             continue
+        try:
+            os.close(_open_file(path))
+        except OSError as error:
+            refused.append(f"unreadable ({error.strerror}): {path}")
+            continue
         bytes_left -= status.st_size
         chosen.append((path, status.st_size))
     return chosen, refused[:50]
+
+
+def open_up(workspace: str) -> None:
+    """Let ourselves into a folder that the code may have closed to itself, and so to us."""
+    try:
+        os.chmod(workspace, 0o700)  # noqa: PTH101
+    except OSError:
+        return  # then it is told as unreadable
+
+
+def _open_file(path: str) -> int:
+    """Open a file that the code left, without following a link; one that it has closed to itself is opened up."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, flags)
+    except PermissionError:
+        os.chmod(path, 0o600)  # noqa: PTH101 - it belongs to the code's user, which is ours
+        return os.open(path, flags)
+
+
+def _list_folder(folder: str) -> list[os.DirEntry[str]]:
+    """List a folder in the order of the names; one that the code has closed to itself is opened up."""
+    path = folder or "."
+    if os.stat(path).st_mode & 0o700 != 0o700:  # noqa: PTH116
+        os.chmod(path, 0o700)  # noqa: PTH101 - its owner is the code's user, which is ours
+    return sorted(os.scandir(path), key=lambda entry: entry.name)
 
 
 def regular_files(refused: list[str]) -> Iterator[tuple[str, os.stat_result]]:
@@ -266,7 +301,12 @@ def regular_files(refused: list[str]) -> Iterator[tuple[str, os.stat_result]]:
     folders = [("", 0)]
     entries = 0
     for folder, depth in folders:
-        for entry in sorted(os.scandir(folder or "."), key=lambda item: item.name):
+        try:
+            listed = _list_folder(folder)
+        except OSError as error:
+            refused.append(f"unreadable ({error.strerror}): {folder}")
+            continue
+        for entry in listed:
             entries += 1
             if entries > MAX_ENTRIES:
                 refused.append("too many files")
@@ -296,7 +336,7 @@ def send(result_fd: int, answer: Fields, report: bytes, files: tuple[list[tuple[
     answer += [("file", f"{size}:{path}") for path, size in chosen]
     write_all(result_fd, encode(answer) + report)
     for path, size in chosen:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = _open_file(path)
         content = os.read(descriptor, size)
         while len(content) < size and (piece := os.read(descriptor, size - len(content))):
             content += piece
