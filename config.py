@@ -162,11 +162,20 @@ class Settings(BaseSettings):
     tools_llm_api_key: SecretStr | None = Field(
         None, description="Key that tools ask models with; empty: made on first start and kept in DATA_DIR/secrets"
     )
-    sandbox_levels: Annotated[list[Literal["ns-seccomp", "wasi"]], NoDecode] = Field(
+    sandbox_levels: Annotated[list[Literal["ns-seccomp", "landlock-seccomp", "wasi", "remote"]], NoDecode] = Field(
         default_factory=lambda: ["ns-seccomp"],
-        description="Sandbox levels that may be used, best first: ns-seccomp (Linux namespaces), wasi (everywhere, "
-        "standard library only); empty with a comma (`,`): none, python_coder is off",
+        description="Sandbox levels that may be used, best first: ns-seccomp (Linux namespaces), remote (a runner, "
+        "SANDBOX_REMOTE_URL), wasi (everywhere, standard library only), landlock-seccomp (weaker, for a container of "
+        "its own); empty with a comma (`,`): none, python_coder is off",
     )
+    sandbox_remote_url: HttpUrl | None = Field(
+        None, description="Where the runner is that the level `remote` runs code in, as http://host:10008"
+    )
+    sandbox_remote_key: SecretStr | None = Field(
+        None, description="Key between tools API and runner, the same on both sides; at least 32 characters"
+    )
+    sandbox_remote_key_file: Path | None = Field(None, description="File that holds this key instead")
+    runner_port: Port = Field(10008, description="Port of a runner (`python -m tools_api.runner`)")
     sandbox_wall_s: Annotated[float, Field(gt=0, le=600)] | None = Field(
         None, description="Longest sandboxed run that a call may ask for, in seconds; empty: DEFAULT_TOOL_TIMEOUT"
     )
@@ -294,6 +303,13 @@ class Settings(BaseSettings):
             raise ValueError("every key has at least 32 characters")
         return value
 
+    @field_validator("sandbox_remote_key")
+    @classmethod
+    def _usable_remote_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("at least 32 characters")
+        return value
+
     @field_validator("jwt_secret_key", "tools_api_key", "tools_llm_api_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -316,6 +332,18 @@ class Settings(BaseSettings):
             return f"sqlite+aiosqlite:///{(self.data_dir / 'twinport.db').resolve()}"
         scheme, separator, rest = self.database_url.partition("://")
         return _DATABASE_DRIVERS[scheme] + separator + rest
+
+    def sandbox_remote_secret(self) -> str | None:
+        """Return the key between tools API and runner, from its file if one is named. Raises `SettingsError`."""
+        if self.sandbox_remote_key_file is None:
+            return self.sandbox_remote_key.get_secret_value() if self.sandbox_remote_key else None
+        try:
+            key = self.sandbox_remote_key_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError("SANDBOX_REMOTE_KEY_FILE: the file can't be read, or holds no key") from None
+        if len(key) < 32:
+            raise SettingsError("SANDBOX_REMOTE_KEY_FILE: the key in it has less than 32 characters")
+        return key
 
     def secret(self, name: Literal["jwt_secret_key", "tools_api_key", "api_key_pepper", "tools_llm_api_key"]) -> str:
         """Return a secret: the configured one, or the one made on first start in DATA_DIR/secrets (0600)."""

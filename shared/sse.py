@@ -29,6 +29,7 @@ class Pace:
 
     heartbeat_s: float = 15.0
     write_timeout_s: float = 60.0
+    heartbeat: bytes = b": ping\n\n"
 
 
 _PACE = Pace()
@@ -131,4 +132,4 @@ class EventStreamResponse(Response):
             await asyncio.sleep(self._last_write + self._pace.heartbeat_s - loop.time())
             if loop.time() - self._last_write >= self._pace.heartbeat_s:
                 with suppress(ClientDisconnected):  # the pump's own write says so
-                    await self._write(send, b": ping\n\n")
+                    await self._write(send, self._pace.heartbeat)

@@ -4,11 +4,9 @@ To add a tool, write a class as `tools_api/invoke/tool.py` says and name it in `
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypedDict
 
 from fastapi import FastAPI
@@ -36,8 +34,9 @@ from tools_api.invoke.tool import Tool
 from tools_api.invoke.workspaces import Workspaces
 from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
-from tools_api.python_coder import PythonCoder, PythonCoderOptions, warm_profile
-from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SandboxReport, SessionOptions
+from tools_api.python_coder import PythonCoder, PythonCoderOptions
+from tools_api.sandbox import Sandbox, SandboxReport
+from tools_api.sandbox_options import PACKAGES, sandbox_options
 
 _log = get_logger("tools_api")
 
@@ -70,12 +69,11 @@ class Toolset:
 @asynccontextmanager
 async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
     """Start what the tools need, and stop it afterwards."""
-    packages = Path(sys.prefix) / "sandbox-packages"  # where the set-up puts them
-    sandbox = Sandbox(_sandbox_options(settings, packages))
+    sandbox = Sandbox(sandbox_options(settings))
     coder = PythonCoder(
         sandbox,
         PythonCoderOptions(
-            packages=packages,
+            packages=PACKAGES,
             timeout_s=settings.default_tool_timeout,
             workspace_bytes=settings.sandbox_workspace_mb * _MIB,
         ),
@@ -90,36 +88,6 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
             )
         finally:
             await sandbox.aclose()
-
-
-def _sandbox_options(settings: Settings, packages: Path) -> SandboxOptions:
-    return SandboxOptions(
-        levels=tuple(settings.sandbox_levels),
-        limits=_sandbox_limits(settings),
-        concurrency=settings.sandbox_concurrency,
-        sessions=SessionOptions(
-            most=settings.sandbox_sessions,
-            most_of_owner=settings.sandbox_sessions_per_workspace,
-            idle_s=settings.sandbox_session_idle_s,
-        ),
-        warm=warm_profile(packages, workers=settings.sandbox_warm_workers, preload=settings.sandbox_warm_preload),
-    )
-
-
-def _sandbox_limits(settings: Settings) -> Limits:
-    wall_s = settings.sandbox_wall_s or settings.default_tool_timeout
-    workspace_bytes = settings.sandbox_workspace_mb * _MIB
-    return Limits(
-        wall_s=wall_s,
-        cpu_s=settings.sandbox_cpu_s or wall_s,
-        memory_bytes=settings.sandbox_memory_mb * _MIB,
-        workspace_bytes=workspace_bytes,
-        file_bytes=max(Limits().file_bytes, workspace_bytes),
-        processes=settings.sandbox_processes,
-        output_bytes=settings.sandbox_output_kb * 1024,
-        max_files=settings.sandbox_files,
-        max_file_bytes=settings.sandbox_files_mb * _MIB,
-    )
 
 
 def _output_limits(settings: Settings) -> OutputLimits:

@@ -39,6 +39,7 @@ from tools_api.sandbox.outcome import (
     SandboxReport,
     SandboxUnavailable,
 )
+from tools_api.sandbox.remote import RemoteOptions
 from tools_api.sandbox.sandbox import Sandbox, SandboxOptions
 from tools_api.sandbox.sessions import NoSessions, Session, SessionEnding, SessionKey, SessionOptions, SessionState
 from tools_api.sandbox.warm.pool import WarmReport
@@ -57,6 +58,7 @@ __all__ = [
     "Outcome",
     "PassedOver",
     "ReadOnlyTree",
+    "RemoteOptions",
     "Sandbox",
     "SandboxBusy",
     "SandboxFile",

@@ -10,7 +10,7 @@ from shared.errors import Unavailable
 from tools_api.sandbox.limits import Limits
 
 LimitName = Literal["timeout", "cpu", "memory", "output", "files"]
-Level = Literal["ns-seccomp", "wasi"]
+Level = Literal["ns-seccomp", "landlock-seccomp", "wasi", "remote"]
 """The levels of isolation that an operator may name; `levels.py` makes them."""
 MemoryLimit = Literal["cgroup", "watchdog", "engine"]
 """Who limits the memory of a run in sum."""
@@ -75,6 +75,11 @@ class Job:
     """Allow TCP sockets. The network namespace has nothing but its own loopback, so they reach the run itself only."""
     bounded_address_space: bool = True
     """False for programs that reserve far more than they use (V8); memory in sum stays limited."""
+
+    @property
+    def needs_namespaces(self) -> bool:
+        """Say whether only a level of this machine that has namespaces can run it."""
+        return self.loopback or self.channel is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

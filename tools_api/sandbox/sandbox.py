@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shared.logging import get_logger
 from tools_api.sandbox.interpreter import Interpreter, own_interpreter
+from tools_api.sandbox.landlock import LandlockSeccomp
 from tools_api.sandbox.level import Isolation, KeepsSessions, LevelFailed, Opened
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.ns_seccomp import NsSeccomp
@@ -27,6 +28,7 @@ from tools_api.sandbox.outcome import (
     SandboxReport,
     SandboxUnavailable,
 )
+from tools_api.sandbox.remote import Remote, RemoteOptions
 from tools_api.sandbox.sessions import NoSessions, Session, SessionKey, SessionOptions, Sessions
 from tools_api.sandbox.warm.pool import WarmReport
 from tools_api.sandbox.warm.profile import WarmProfile
@@ -57,6 +59,8 @@ class SandboxOptions:
     """Which jobs find a sandbox waiting at the level `ns-seccomp`; its `limits` are set to these here."""
     wasi_artefact: Path = Path(sys.prefix) / "sandbox-wasi"
     """CPython on WASI, as `tools_api.sandbox.wasi.build` makes it; by default where the set-up puts it."""
+    remote: RemoteOptions | None = None
+    """The runner of the level `remote`."""
 
 
 def make_levels(options: SandboxOptions) -> tuple[Isolation, ...]:
@@ -76,6 +80,10 @@ def _make_level(name: Level, options: SandboxOptions) -> Isolation:
             )
         case "wasi":
             return Wasi(artefact=options.wasi_artefact, most=options.limits)
+        case "landlock-seccomp":
+            return LandlockSeccomp(interpreter=options.interpreter or own_interpreter(), most=options.limits)
+        case "remote":
+            return Remote(options.remote, most=options.limits)
 
 
 class Sandbox:

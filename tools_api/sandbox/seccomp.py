@@ -55,6 +55,17 @@ ALLOWED = tuple(
 # Absent on purpose, though harmless to the host's files: memfd_create, SysV and POSIX IPC (memory that no process maps
 # escapes the watchdog), splice, vmsplice and tee (a history of kernel bugs), set*id and mount (nothing to gain).
 
+# Between runs that no namespaces keep apart, calls that reach what Landlock does not guard: sockets that have a name
+# (what is left is a connected pair), reading along what others do with files, and cutting off a file by its path.
+_KEPT_FROM_SHARED = (
+    "accept accept4 bind connect listen inotify_add_watch inotify_init inotify_init1 inotify_rm_watch truncate"
+)
+# Modes and owners can be changed of any file of the same user, and programs do it all the time to their own: they hear
+# that it is done, and it is not.
+_WITHOUT_EFFECT = "chmod fchmod fchmodat chown fchown fchownat lchown"
+# Allowed for the caller itself, not for another process of the same user: these arguments must be 0.
+_OF_THE_CALLER = {"prlimit64": (0,), "sched_setaffinity": (0,), "setpriority": (0, 1)}
+
 # Terminal size and kind, non-blocking and close-on-exec flags, bytes waiting; not TIOCSTI, which types for the user.
 ALLOWED_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # PR_{SET,GET}_PDEATHSIG, PR_{GET,SET}_DUMPABLE, PR_{SET,GET}_NAME, PR_CAPBSET_READ, PR_{SET,GET}_NO_NEW_PRIVS
@@ -71,8 +82,9 @@ class SeccompUnavailable(Exception):
     """The filter can't be built here; the message says what is missing."""
 
 
-def compile_filter(machine: str | None = None, *, loopback: bool = False) -> bytes:
-    """Compile the list to BPF for `machine` (`x86_64` or `aarch64`), by default this one.
+def compile_filter(machine: str | None = None, *, loopback: bool = False, namespaces: bool = True) -> bytes:
+    """Compile the list to BPF for `machine` (`x86_64` or `aarch64`), by default this one. Without `namespaces` that
+    keep a run from its neighbours the list is shorter, and has no loopback.
 
     With `loopback` it allows TCP sockets of IPv4 and IPv6 as well, for programs that talk HTTP to themselves. What
     keeps them from the network is then the network namespace alone, which holds nothing but a loopback of its own.
@@ -91,9 +103,12 @@ def compile_filter(machine: str | None = None, *, loopback: bool = False) -> byt
     if wanted != pyseccomp.system_arch():
         rules.add_arch(wanted)
         rules.remove_arch(pyseccomp.system_arch())
-    _add_rules(rules)
-    if loopback:
-        _add_tcp(rules)
+    if not namespaces:
+        _add_rules_for_neighbours(rules)
+    else:
+        _add_rules(rules)
+        if loopback:
+            _add_tcp(rules)
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
         file.seek(0)
@@ -101,16 +116,38 @@ def compile_filter(machine: str | None = None, *, loopback: bool = False) -> byt
 
 
 def _add_rules(rules: "pyseccomp.SyscallFilter") -> None:
-    from pyseccomp import ALLOW, EQ, ERRNO, MASKED_EQ, Arg
+    from pyseccomp import ALLOW, EQ, Arg
 
     for call in ALLOWED:
         rules.add_rule(ALLOW, call)
+    for call in ("socket", "socketpair"):
+        rules.add_rule(ALLOW, call, Arg(0, EQ, AF_UNIX))
+    _add_common_rules(rules)
+
+
+def _add_rules_for_neighbours(rules: "pyseccomp.SyscallFilter") -> None:
+    from pyseccomp import ALLOW, EQ, ERRNO, MASKED_EQ, Arg
+
+    special = {*_KEPT_FROM_SHARED.split(), *_WITHOUT_EFFECT.split(), *_OF_THE_CALLER}
+    for call in ALLOWED:
+        if call not in special:
+            rules.add_rule(ALLOW, call)
+    for call in _WITHOUT_EFFECT.split():
+        rules.add_rule(ERRNO(0), call)
+    for call, places in _OF_THE_CALLER.items():
+        rules.add_rule(ALLOW, call, *(Arg(place, EQ, 0) for place in places))
+    # a datagram socket could be told an address with each message
+    rules.add_rule(ALLOW, "socketpair", Arg(0, EQ, AF_UNIX), Arg(1, MASKED_EQ, _SOCK_KIND, _SOCK_STREAM))
+    _add_common_rules(rules)
+
+
+def _add_common_rules(rules: "pyseccomp.SyscallFilter") -> None:
+    from pyseccomp import ALLOW, EQ, ERRNO, MASKED_EQ, Arg
+
     for request in ALLOWED_IOCTLS:
         rules.add_rule(ALLOW, "ioctl", Arg(1, EQ, request))
     for option in ALLOWED_PRCTLS:
         rules.add_rule(ALLOW, "prctl", Arg(0, EQ, option))
-    for call in ("socket", "socketpair"):
-        rules.add_rule(ALLOW, call, Arg(0, EQ, AF_UNIX))
     rules.add_rule(ALLOW, "clone", Arg(0, MASKED_EQ, NAMESPACE_FLAGS, 0))
     # clone3 hides its flags behind a pointer; ENOSYS makes the C library fall back to clone
     rules.add_rule(ERRNO(errno.ENOSYS), "clone3")

@@ -1,0 +1,52 @@
+"""From the settings to the sandbox's options, for both processes that have a sandbox: the tools API and the runner."""
+
+import sys
+from pathlib import Path
+
+from config import Settings
+from tools_api.python_coder import warm_profile
+from tools_api.python_coder.runtime import SCRIPTS
+from tools_api.sandbox import Limits, RemoteOptions, SandboxOptions, SessionOptions
+
+PACKAGES = Path(sys.prefix) / "sandbox-packages"
+"""Where the set-up puts what code may import."""
+_MIB = 1024 * 1024
+
+
+def sandbox_options(settings: Settings) -> SandboxOptions:
+    """Return what the operator has decided. Raises `SettingsError` for a key file that can't be read."""
+    return SandboxOptions(
+        levels=tuple(settings.sandbox_levels),
+        limits=_limits(settings),
+        concurrency=settings.sandbox_concurrency,
+        sessions=SessionOptions(
+            most=settings.sandbox_sessions,
+            most_of_owner=settings.sandbox_sessions_per_workspace,
+            idle_s=settings.sandbox_session_idle_s,
+        ),
+        warm=warm_profile(PACKAGES, workers=settings.sandbox_warm_workers, preload=settings.sandbox_warm_preload),
+        remote=_remote(settings),
+    )
+
+
+def _remote(settings: Settings) -> RemoteOptions | None:
+    key = settings.sandbox_remote_secret()
+    if "remote" not in settings.sandbox_levels or settings.sandbox_remote_url is None or key is None:
+        return None
+    return RemoteOptions(url=settings.sandbox_remote_url, key=key, scripts=(SCRIPTS,))
+
+
+def _limits(settings: Settings) -> Limits:
+    wall_s = settings.sandbox_wall_s or settings.default_tool_timeout
+    workspace_bytes = settings.sandbox_workspace_mb * _MIB
+    return Limits(
+        wall_s=wall_s,
+        cpu_s=settings.sandbox_cpu_s or wall_s,
+        memory_bytes=settings.sandbox_memory_mb * _MIB,
+        workspace_bytes=workspace_bytes,
+        file_bytes=max(Limits().file_bytes, workspace_bytes),
+        processes=settings.sandbox_processes,
+        output_bytes=settings.sandbox_output_kb * 1024,
+        max_files=settings.sandbox_files,
+        max_file_bytes=settings.sandbox_files_mb * _MIB,
+    )
