@@ -162,6 +162,22 @@ class Settings(BaseSettings):
     tools_llm_api_key: SecretStr | None = Field(
         None, description="Key that tools ask models with; empty: made on first start and kept in DATA_DIR/secrets"
     )
+    python_executor_mode: Literal["native", "nanocoder"] = Field(
+        "native", description="native: python_coder runs code; nanocoder: it takes a task in words, for a coding agent"
+    )
+    nanocoder_path: Path | None = Field(
+        None, description="Folder of `python -m tools_api.nanocoder.install`; empty: DATA_DIR/nanocoder"
+    )
+    nanocoder_timeout: Annotated[float, Field(gt=0, le=600)] = Field(
+        300, description="Seconds that a task may take in nanocoder mode"
+    )
+    nanocoder_model: str = Field("auto", min_length=1, description="Model that the coding agent asks")
+    nanocoder_base_url: HttpUrl | None = Field(
+        None, description="Base URL of the model's OpenAI-compatible API; empty: this machine's main API"
+    )
+    nanocoder_api_key: SecretStr | None = Field(
+        None, description="Key for NANOCODER_BASE_URL; the main API on this machine needs none"
+    )
     sandbox_levels: Annotated[list[Literal["ns-seccomp", "landlock-seccomp", "wasi", "remote"]], NoDecode] = Field(
         default_factory=lambda: ["ns-seccomp"],
         description="Sandbox levels that may be used, best first: ns-seccomp (Linux namespaces), remote (a runner, "
@@ -324,6 +340,17 @@ class Settings(BaseSettings):
             return self.tools_host.rstrip("/")
         host = f"[{self.tools_host}]" if self.tools_host.count(":") > 1 else self.tools_host
         return f"http://{host}:{self.tools_port}"
+
+    @property
+    def main_base_url(self) -> str:
+        """The URL of the main API on this machine, from HOST and MAIN_API_PORT."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 - replaced here
+        return f"http://{f'[{host}]' if host.count(':') > 1 and '[' not in host else host}:{self.main_api_port}"
+
+    @property
+    def nanocoder_folder(self) -> Path:
+        """Where nanocoder is installed."""
+        return _ROOT / self.nanocoder_path.expanduser() if self.nanocoder_path else self.data_dir / "nanocoder"
 
     @property
     def async_database_url(self) -> str:

@@ -27,7 +27,8 @@ class ToolDefinition(_Answer):
     """One tool as a model sees it. `parameters` is a JSON Schema (2020-12) of type `object`.
 
     One that is not `available` is refused with 503, the `unavailable_code` (`sandbox_unavailable`, say) and the reason.
-    One that `streams` can show what it prints while it runs.
+    One that `streams` can show what it prints while it runs. `timeout_s` is there if a call may well take longer than
+    the 30 s that are usual: grant it that as its deadline.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ToolDefinition(_Answer):
     unavailable_reason: str | None = None
     unavailable_code: str | None = None
     streams: bool = False
+    timeout_s: Annotated[float, Field(gt=0, le=600)] | None = None
 
 
 class ToolList(_Answer):

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+import aiohttp
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -17,6 +18,7 @@ from starlette.routing import Route
 from config import Settings
 from shared.asgi import BodyLimit, RequestContext, openai_error_body
 from shared.errors import TwinportError
+from shared.http_client import create_http_session
 from shared.logging import get_logger
 from tools_api import health
 from tools_api.artifacts import router as artifacts_router
@@ -34,6 +36,7 @@ from tools_api.invoke.tool import Tool
 from tools_api.invoke.workspaces import Workspaces
 from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
+from tools_api.nanocoder import Nanocoder, NanocoderOptions, Upstream
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
 from tools_api.sandbox import Sandbox, SandboxReport
 from tools_api.sandbox_options import PACKAGES, sandbox_options
@@ -70,17 +73,10 @@ class Toolset:
 async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
     """Start what the tools need, and stop it afterwards."""
     sandbox = Sandbox(sandbox_options(settings))
-    coder = PythonCoder(
-        sandbox,
-        PythonCoderOptions(
-            packages=PACKAGES,
-            timeout_s=settings.default_tool_timeout,
-            workspace_bytes=settings.sandbox_workspace_mb * _MIB,
-        ),
-    )
-    async with WorkerPool() as pool:
+    async with WorkerPool() as pool, create_http_session(read_timeout_s=settings.model_timeout_s) as http:
         await sandbox.start()
         try:
+            coder = await _coder(settings, sandbox, http)
             yield Toolset(
                 tools=[Calculator(pool), coder],
                 sandbox_report=lambda: sandbox.report,
@@ -88,6 +84,37 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
             )
         finally:
             await sandbox.aclose()
+
+
+async def _coder(settings: Settings, sandbox: Sandbox, http: aiohttp.ClientSession) -> Tool:
+    workspace_bytes = settings.sandbox_workspace_mb * _MIB
+    if settings.python_executor_mode == "native":
+        options = PythonCoderOptions(
+            packages=PACKAGES, timeout_s=settings.default_tool_timeout, workspace_bytes=workspace_bytes
+        )
+        return PythonCoder(sandbox, options)
+    coder = Nanocoder(
+        sandbox,
+        _upstream(settings, http),
+        NanocoderOptions(
+            folder=settings.nanocoder_folder,
+            packages=PACKAGES,
+            timeout_s=settings.nanocoder_timeout,
+            workspace_bytes=workspace_bytes,
+        ),
+    )
+    await coder.start()
+    return coder
+
+
+def _upstream(settings: Settings, http: aiohttp.ClientSession) -> Upstream:
+    """The coding agent's model: our own API with our own key, or another one with the key that was given for it."""
+    key = settings.nanocoder_api_key.get_secret_value() if settings.nanocoder_api_key else None
+    base_url = settings.nanocoder_base_url
+    if base_url is None:
+        base_url = f"{settings.main_base_url}/v1"
+        key = key or settings.secret("tools_llm_api_key")
+    return Upstream(session=http, base_url=base_url, model=settings.nanocoder_model, api_key=key)
 
 
 def _output_limits(settings: Settings) -> OutputLimits:

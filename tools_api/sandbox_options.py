@@ -1,6 +1,7 @@
 """From the settings to the sandbox's options, for both processes that have a sandbox: the tools API and the runner."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from config import Settings
@@ -15,16 +16,18 @@ _MIB = 1024 * 1024
 
 def sandbox_options(settings: Settings) -> SandboxOptions:
     """Return what the operator has decided. Raises `SettingsError` for a key file that can't be read."""
+    native = settings.python_executor_mode == "native"
+    warm = warm_profile(PACKAGES, workers=settings.sandbox_warm_workers, preload=settings.sandbox_warm_preload)
     return SandboxOptions(
         levels=tuple(settings.sandbox_levels),
-        limits=_limits(settings),
+        limits=_limits(settings) if native else _agent_limits(settings),
         concurrency=settings.sandbox_concurrency,
         sessions=SessionOptions(
             most=settings.sandbox_sessions,
             most_of_owner=settings.sandbox_sessions_per_workspace,
             idle_s=settings.sandbox_session_idle_s,
         ),
-        warm=warm_profile(PACKAGES, workers=settings.sandbox_warm_workers, preload=settings.sandbox_warm_preload),
+        warm=warm if native else None,
         remote=_remote(settings),
     )
 
@@ -49,4 +52,16 @@ def _limits(settings: Settings) -> Limits:
         output_bytes=settings.sandbox_output_kb * 1024,
         max_files=settings.sandbox_files,
         max_file_bytes=settings.sandbox_files_mb * _MIB,
+    )
+
+
+def _agent_limits(settings: Settings) -> Limits:
+    """Give a coding agent its time, and room for node beside the programs that it runs."""
+    limits = _limits(settings)
+    return replace(
+        limits,
+        wall_s=settings.nanocoder_timeout,
+        cpu_s=settings.nanocoder_timeout,
+        processes=max(limits.processes, 128),
+        open_files=max(limits.open_files, 1024),
     )

@@ -42,6 +42,11 @@ class Catalog:
         tool = self._by_name().get(name.casefold())
         return tool.name if tool else name
 
+    def timeout_of(self, name: str) -> float | None:
+        """Return how long a call of the tool may take, if it says that it takes longer than others."""
+        tool = self._by_name().get(name.casefold())
+        return tool.timeout_s if tool else None
+
     async def _renew(self) -> None:
         if self._is_current():
             return

@@ -60,8 +60,8 @@ class _BadAnswer(Exception):
 
 
 class ToolsClient:
-    """The tools API at `base_url`. `timeout_s` is what one tool call may take, `definitions_ttl_s` how long the list of
-    tools is taken as it is."""
+    """The tools API at `base_url`. `timeout_s` is what one call of a tool that asks for no more may take,
+    `definitions_ttl_s` how long the list of tools is taken as it is."""
 
     def __init__(
         self,
@@ -87,7 +87,8 @@ class ToolsClient:
         name = self._catalog.resolve(name)
         if not _TOOL_NAME.fullmatch(name):
             return ToolResult.failed("unknown_tool", f"There is no tool {name[:80]!r}.")
-        deadline_ms = max(1, min(int(self._timeout_s * 1000), _LONGEST_DEADLINE_MS))
+        timeout_s = max(self._timeout_s, self._catalog.timeout_of(name) or 0)
+        deadline_ms = max(1, min(int(timeout_s * 1000), _LONGEST_DEADLINE_MS))
         try:
             request = InvokeRequest(
                 arguments=arguments,
@@ -98,7 +99,7 @@ class ToolsClient:
             body = orjson.dumps(request.model_dump(exclude_unset=True))  # an older tools API refuses newer fields
         except (ValidationError, TypeError) as error:
             return ToolResult.failed("invalid_arguments", f"The call cannot be sent: {str(error)[:300]}")
-        return await self._invoke(name, body)
+        return await self._invoke(name, body, timeout_s=timeout_s)
 
     async def health(self) -> ToolsHealth:
         """Ask the tools API how it is, and whether it knows our key; never raises for its state."""
@@ -134,15 +135,13 @@ class ToolsClient:
                 chunks=_chunks(response),
             )
 
-    async def _invoke(self, name: str, body: bytes) -> ToolResult:
+    async def _invoke(self, name: str, body: bytes, *, timeout_s: float) -> ToolResult:
         path = f"/v1/tools/{quote(name, safe='')}/invoke"
         try:
-            status, raw = await self._exchange("POST", path, timeout_s=self._timeout_s + _MARGIN_S, body=body)
+            status, raw = await self._exchange("POST", path, timeout_s=timeout_s + _MARGIN_S, body=body)
             return _result(name, status, raw)
         except TimeoutError:
-            return ToolResult.failed(
-                "timeout", f"The tool did not answer within {self._timeout_s:g} s and was stopped."
-            )
+            return ToolResult.failed("timeout", f"The tool did not answer within {timeout_s:g} s and was stopped.")
         except (aiohttp.ClientError, OSError) as error:
             _log.warning("tools_api_unreachable", tool=name, error=type(error).__name__)
             return ToolResult.failed("tools_unavailable", _OUT_OF_REACH)

@@ -32,6 +32,7 @@ class FakeTool:
     unavailable_reason: str | None = None
     unavailable_code: str | None = None
     streams: bool = False
+    timeout_s: float | None = None
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
 
     @property
@@ -45,6 +46,7 @@ class FakeTool:
             unavailable_reason=self.unavailable_reason,
             unavailable_code=self.unavailable_code,
             streams=self.streams,
+            timeout_s=self.timeout_s,
         )
 
     async def run(self, call: ToolCall) -> ToolOutput:

@@ -24,7 +24,7 @@ CALLER_KEY = "twinport.caller"
 
 
 class McpServer:
-    """Answers MCP requests with the tools of an `Invoker`; `deadline_ms` bounds each call."""
+    """Answers MCP requests with the tools of an `Invoker`; `deadline_ms` bounds calls of tools that ask for no more."""
 
     def __init__(self, invoker: Invoker, *, deadline_ms: int, max_body_bytes: int) -> None:
         self._invoker = invoker
@@ -50,14 +50,20 @@ class McpServer:
     ) -> types.CallToolResult:
         assert context.request is not None  # noqa: S101 -- over HTTP there always is one
         caller: str = context.request.scope[CALLER_KEY]
-        request = InvokeRequest(
-            arguments=params.arguments or {}, deadline_ms=self._deadline_ms, request_id=current_request_id()
-        )
         try:
+            request = InvokeRequest(
+                arguments=params.arguments or {},
+                deadline_ms=self._deadline_of(params.name),
+                request_id=current_request_id(),
+            )
             result = await self._invoker.invoke(caller, params.name, request)
         except TwinportError as error:
             raise _protocol_error(error) from error
         return _call_result(result)
+
+    def _deadline_of(self, name: str) -> int:
+        """Grant a tool the time that it says it needs. Raises `NotFound`."""
+        return max(self._deadline_ms, round((self._invoker.definition(name).timeout_s or 0) * 1000))
 
 
 def _tool(definition: ToolDefinition) -> types.Tool:

@@ -1,7 +1,6 @@
 """The tool `python_coder`: runs a model's Python in the sandbox. It keeps a workspace's files, and named sessions."""
 
 import asyncio
-import mimetypes
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,21 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.tools_contract import JsonObject, Receipt, ToolDefinition, ToolError
-from tools_api.invoke.tool import OutputFile, ToolCall, ToolOutput
+from tools_api.invoke.tool import ToolCall, ToolOutput
 from tools_api.python_coder.answer import Answer, as_data, as_text, error_of, listed, read_answer
 from tools_api.python_coder.description import describe_tool
 from tools_api.python_coder.limits import MARGIN_S, limit_schema, limits_of
 from tools_api.python_coder.runtime import ENV, SCRIPTS, trees_of
 from tools_api.python_coder.session_words import session_note
-from tools_api.sandbox import Job, Limits, NoSessions, Outcome, Sandbox, SandboxFile, Session, SessionKey
-from tools_api.sandbox.collector import plain_names, read_inputs, sizes_of, write_outputs
+from tools_api.python_coder.workspace import keep_files, output_files
+from tools_api.sandbox import Job, Limits, NoSessions, Outcome, Sandbox, Session, SessionKey
+from tools_api.sandbox.collector import read_inputs
 from tools_api.sandbox.packages import installed_names
 
 _NO_SESSIONS = (
     "This server keeps no sessions ({}): leave `session` out. Files of a workspace live on between calls: write what "
     "the next call needs to a file."
 )
-_MEDIA_TYPES = mimetypes.MimeTypes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +120,9 @@ class PythonCoder:
             within_s = max(0.05, ends - time.monotonic())
             outcome = await self._sandbox.run(job, within_s=within_s, on_output=call.on_output, session=session)
             notes = [f"left out of the run, too many or too large: {listed(left_out)}"] if left_out else []
-            unkept = await asyncio.to_thread(self._keep, call.workspace, outcome.files) if outcome.files else []
-            if unkept:
+            if unkept := await asyncio.to_thread(
+                keep_files, call.workspace, outcome.files, most_bytes=self._options.workspace_bytes
+            ):
                 notes.append(f"returned but not kept for the next call, the workspace is full: {listed(unkept)}")
             if session:
                 session.saw(file for file in outcome.files if file.name not in unkept)
@@ -153,20 +153,6 @@ class PythonCoder:
     def _default_s(self) -> float:
         return min(self._options.timeout_s, self._sandbox.limits.wall_s)
 
-    def _keep(self, workspace: Path, files: tuple[SandboxFile, ...]) -> list[str]:
-        """Put the files beside those that were there, for the next call; return those that did not fit."""
-        staying = sizes_of(workspace)
-        for file in files:
-            staying.pop(file.name, None)
-        room = self._options.workspace_bytes - sum(staying.values())
-        kept: list[SandboxFile] = []
-        for file in files:
-            if len(file.content) <= room:
-                kept.append(file)
-                room -= len(file.content)
-        kept_out = write_outputs(workspace, kept)
-        return [file.name for file in files if file not in kept or file.name in kept_out]
-
     def _output(self, outcome: Outcome, limits: Limits, notes: list[str], session: Session | None) -> ToolOutput:
         answer = read_answer(outcome, limits, self._sandbox.limits)
         error = error_of(answer)
@@ -174,14 +160,10 @@ class PythonCoder:
             notes = [*notes, note]
             error = error and error.model_copy(update={"message": f"{error.message} {note}"})
         sizes = {file.name: len(file.content) for file in outcome.files}
-        names = plain_names(sizes)  # `out/a.csv` is downloaded as `out_a.csv`
         return ToolOutput(
             content=as_text(answer, packages=self._importable, files=sizes, notes=notes),
             data={**as_data(answer, list(sizes)), "session": session.state if session else None},
-            files=tuple(
-                OutputFile(name=name, media_type=_media_type(name), content=file.content)
-                for name, file in zip(names, outcome.files, strict=True)
-            ),
+            files=output_files(outcome.files),
             error=error,
             receipt=_receipt(outcome, answer, limits),
         )
@@ -198,7 +180,3 @@ def _receipt(outcome: Outcome, answer: Answer, limits: Limits) -> Receipt:
         files_out=len(outcome.files),
         denied=answer.denied,
     )
-
-
-def _media_type(name: str) -> str:
-    return _MEDIA_TYPES.guess_type(name)[0] or "application/octet-stream"

@@ -20,7 +20,7 @@ class NsSeccomp:
     """Runs each job in a sandbox that waits for it, or that bubblewrap makes for it."""
 
     name: Level = "ns-seccomp"
-    abilities = Abilities(programs=True, native_code=True)
+    abilities = Abilities(programs=True, native_code=True, channels=True)
 
     def __init__(
         self,

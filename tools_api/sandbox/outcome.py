@@ -113,6 +113,8 @@ class Abilities:
     """Jobs with an `argv`."""
     native_code: bool
     """What is in trees that are `native`: numpy, say."""
+    channels: bool = False
+    """Jobs with a `channel` or `loopback`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,10 @@ class Sandbox:
             raise SandboxUnavailable(
                 f"This server's sandbox runs Python code only, no other programs (its level is {self._level.name})."
             )
+        if (job.channel or job.loopback) and not self._level.abilities.channels:
+            raise SandboxUnavailable(
+                f"This server's sandbox has no channels and sockets (its level is {self._level.name})."
+            )
         return self._level
 
     async def _choose_again(self, seen: SandboxReport) -> None:

@@ -61,3 +61,15 @@ async def test_names_are_resolved_by_alias_and_left_alone_otherwise():
     await source.catalog.definitions(None)
     assert source.catalog.resolve("Calc") == "calculator"
     assert source.catalog.resolve("other") == "other"
+
+
+async def test_a_tool_may_say_that_it_takes_longer():
+    slow = ToolDefinition(name="slow", description="", parameters={}, aliases=("slug",), timeout_s=300)
+
+    async def fetch():
+        return (TOOL, slow)
+
+    catalog = Catalog(fetch, fresh_s=5.0)
+    assert catalog.timeout_of("slow") is None
+    await catalog.definitions(None)
+    assert (catalog.timeout_of("calculator"), catalog.timeout_of("Slug")) == (None, 300)

@@ -228,3 +228,16 @@ async def test_an_artifact_that_breaks_off_is_an_error():
         async with client.artifact("abc") as download:
             with pytest.raises(UpstreamFailed):
                 await read(download.chunks)
+
+
+async def test_a_tool_that_takes_longer_is_granted_it():
+    async def slow_tools(_request: web.Request) -> web.Response:
+        slow = {"name": "slow", "description": "", "parameters": {"type": "object"}, "timeout_s": 300}
+        return web.json_response({"object": "list", "data": [slow]})
+
+    async with running(timeout_s=7) as (server, client):
+        server.on_list = slow_tools
+        await client.definitions(None)
+        await client.invoke("slow", {})
+        await client.invoke("another", {})
+    assert [body["deadline_ms"] for body in server.bodies] == [300_000, 7000]

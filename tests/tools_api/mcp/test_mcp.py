@@ -94,3 +94,13 @@ async def test_a_tool_that_streams_is_called_as_any_other(serve: Serve) -> None:
 
     assert [result.content[0].text for result in results] == [str(number) for number in range(5)]  # pyright: ignore
     assert [call.on_output for call in tool.calls] == [None] * 5
+
+
+async def test_a_tool_that_takes_longer_gets_the_time_that_it_asks_for(serve: Serve) -> None:
+    usual, long = FakeTool(), FakeTool(name="long", timeout_s=300)
+    async with serve(usual, long, default_tool_timeout=20) as served, connected(served) as client:
+        await client.call_tool("echo", {"text": "x"})
+        await client.call_tool("long", {"text": "x"})
+
+    assert usual.calls[0].timeout_s <= 20
+    assert 20 < long.calls[0].timeout_s <= 300
