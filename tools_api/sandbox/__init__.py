@@ -1,11 +1,11 @@
 """Runs untrusted programs so that nothing they try gets out. Knows nothing of the tools that use it.
 
-One run is one fresh sandbox: new user, mount, pid, network, ipc, uts and cgroup namespaces made by bubblewrap, a
-kernel uid that is never 0, no capability, a list of allowed system calls, a read-only view of /usr and of the trees
-that our own code names, a workspace and a /tmp in memory with a size, limits of each process and of all together, and
-pipes whose reading is capped. A self-test inside decides at the start, and again from time to time, whether the
-machine provides all that; if it does not, nothing is run (`SandboxUnavailable`, 503). No field of a request reaches
-the recipe.
+One run is one fresh sandbox, made for it by bubblewrap (the cold path) or waiting for it, a fork of a trusted zygote
+that is used once (the warm path): new user, mount, pid, network, ipc, uts and cgroup namespaces, a kernel uid that is
+never 0, no capability, a list of allowed system calls, a read-only view of /usr and of the trees that our own code
+names, a workspace and a /tmp in memory with a size, limits of each process and of all together, and pipes whose reading
+is capped. A self-test inside decides at the start, and again from time to time, whether the machine provides all that;
+if it does not, nothing is run (`SandboxUnavailable`, 503). No field of a request reaches the recipe.
 
 Covered, each by a test that attacks it (`tests/tools_api/sandbox/`): files, environment, processes, sockets and shared
 memory of the host; the network, loopback included; more privileges; the kernel's rarely used doors; endless loops,
@@ -17,6 +17,8 @@ NOT covered:
 * Side channels between runs and with the host (timing, caches, load), and how much electricity a run uses in its time.
 * What /usr says about the host: installed packages and their versions. /usr/local is hidden. /proc shows the kernel's
   version, the machine's memory and processors, and in `mountinfo` the folders that read-only trees come from.
+* What the forks of one zygote have in common for at most an hour: where things lie in their address space, and the seed
+  of `hash()`.
 * The result itself: a program may lie about what it computed, and may forge its own report and files.
 * Kernel memory that no page table shows (socket buffers, say) where there is no memory cgroup; there it is bounded by
   the number of processes and descriptors only. Kernels before 5.14 count RLIMIT_NPROC per host uid, not per sandbox.

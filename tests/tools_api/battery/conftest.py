@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ import pytest_asyncio
 from tests.tools_api.accounts import Account, ordinary_account, own_account
 from tests.tools_api.battery.planted import CANARY, MakeFolder, Planted, Unprotected
 from tests.tools_api.battery.server import Server, running
+from tests.tools_api.marked import PATIENCE_S
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -65,7 +67,16 @@ async def server(account: Account, open_folder: MakeFolder) -> AsyncGenerator[Se
         async with running(account, folder, pass_fds=[descriptor.fileno()], PLANTED_SECRET=CANARY) as server:
             health = await server.health()
             assert health["sandbox"] == "ns-seccomp", (health, server.log())
+            await _until_warm(server)
             yield server
+
+
+async def _until_warm(server: Server) -> None:
+    """Wait for the warm path, so that it is attacked; there a run is a child of its namespace's first process."""
+    deadline = time.monotonic() + PATIENCE_S
+    while await server.said("import os; print(os.getppid())") != "1":
+        assert time.monotonic() < deadline, server.log()
+        await asyncio.sleep(0.2)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -155,22 +155,22 @@ async def test_two_hundred_runs_leave_nothing_behind(attacker: Attacker) -> None
 
     await some(0)
     gc.collect()  # what other tests left; these runs have to leave nothing even to the collector
-    before = _held()
+    before = held()
     for number in range(25):
         await some(number)
-    assert _grown(before) == {}
+    assert grown(before) == {}
 
 
 async def test_twenty_runs_leave_nothing_behind(attacker: Attacker) -> None:
     await attacker.attempt("said = 1")
     gc.collect()  # what other tests left; these runs have to leave nothing even to the collector
-    before = _held()
+    before = held()
     for _ in range(5):
         await asyncio.gather(*(attacker.attempt("said = 1") for _ in range(4)))
-    assert _grown(before) == {}
+    assert grown(before) == {}
 
 
-def _held() -> dict[str, int]:
+def held() -> dict[str, int]:
     return {
         "descriptors": _descriptors(),
         "children": _children(),
@@ -179,9 +179,9 @@ def _held() -> dict[str, int]:
     }
 
 
-def _grown(before: dict[str, int]) -> dict[str, int]:
+def grown(before: dict[str, int]) -> dict[str, int]:
     """Return what is more than before; less can be, since what other tests left goes at its own time."""
-    return {name: count - before[name] for name, count in _held().items() if count > before[name]}
+    return {name: count - before[name] for name, count in held().items() if count > before[name]}
 
 
 def _descriptors() -> int:

@@ -11,6 +11,7 @@ import os
 import sys
 
 HERE = os.path.dirname(__file__)  # noqa: PTH120 - as in run_code.py
+SCRIPTS = (f"{HERE}/run_code.py",)
 NEEDED_BY_RUNS = ("atexit", "linecache", "threading", "traceback")
 USEFUL = ("datetime", "json", "math", "re", "statistics")
 

@@ -22,6 +22,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import CodeType
     from typing import Any, NoReturn
 
 Fields = list[tuple[str, str]]
@@ -31,6 +32,9 @@ MAX_ENTRIES = 20_000
 MAX_DEPTH = 8
 MAX_REPORT_BYTES = 1 << 20
 _PIECE = 1 << 16
+
+compiled: dict[str, CodeType] = {}
+"""Scripts that need not be compiled any more, by path."""
 
 
 def main() -> None:
@@ -44,6 +48,11 @@ def main() -> None:
 def serve(result_fd: int) -> NoReturn:
     """Say that the restrictions hold, do one job and exit."""
     os.write(result_fd, b"H")
+    do_job(result_fd)
+
+
+def do_job(result_fd: int) -> NoReturn:
+    """Read one job, do it and exit."""
     fields, payload = read_job()
     options = dict(fields)
     if "session" in options:
@@ -59,6 +68,7 @@ def serve(result_fd: int) -> NoReturn:
     answer.append(("cpu_s", f"{usage.ru_utime + usage.ru_stime:.4f}"))
     answer.append(("peak_bytes", str(usage.ru_maxrss * 1024)))
     send(result_fd, answer, report, changed_files(before, options))
+    os.closerange(0, result_fd + 1)  # the host need not wait until all memory has been given back
     os._exit(0)
 
 
@@ -190,13 +200,18 @@ def _become_script(path: str, payload: bytes, report: Callable[[bytes], None]) -
     os._exit(0)
 
 
+def compile_script(path: str) -> CodeType:
+    """Compile a script; a zygote does it once for all of its forks."""
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs milliseconds here
+        return compile(file.read(), path, "exec")
+
+
 def load_script(path: str) -> dict[str, Any]:
     """Run a tool's own script, which defines `main` and may define `session`; return its names."""
     for name in ("session", "supervisor"):
         sys.modules.pop(name, None)  # the code may have modules of these names
-    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs milliseconds here
-        code = compile(file.read(), path, "exec")
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": path}
+    code = compiled.get(path) or compile_script(path)
     exec(code, namespace)  # noqa: S102 - the tool's own script
     return namespace
 

@@ -5,11 +5,13 @@ nothing but the host's requests and a preload script of ours, never a byte of a 
 to it. What a fork shares with it is memory that is copied when written, and the layout of that memory.
 
 Usage: `python -I -S zygote.py CONTROL_FD FILTER_FD [PRELOAD]`. PRELOAD is a script that may define `preload()`, called
-once, and `refresh()`, called in each fork. CONTROL_FD is a SOCK_SEQPACKET socket:
+once, `refresh()`, called in each fork, and `SCRIPTS`, paths of scripts that jobs will run, to be compiled beforehand.
+CONTROL_FD is a SOCK_SEQPACKET socket:
 in:  `number NUL limits NUL bytes of /workspace NUL bytes of /tmp`, with a worker's stdin, stdout, stderr and RESULT_FD.
 out: `ready` with a pidfd of ourselves; for each request `number` with a pidfd of its worker, or `number NUL why not`.
 A worker waits for one byte on stdin (the host puts it into its control groups meanwhile), leaves the last namespace,
-drops all privileges, and goes on as `supervisor.py` does. It says on stderr why it could not.
+drops all privileges and says `H`. Before a job comes, two bytes with a size and that many with tighter limits, or none;
+then it goes on as `supervisor.py` does. It says on stderr why it could not.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 def main() -> None:
     """Preload, say so, and fork as often as the host asks."""
     control, seccomp_filter = socket.socket(fileno=int(sys.argv[1])), _read_all(int(sys.argv[2]))
+    os.closerange(3, control.fileno())  # what the service passed on by mistake
+    os.closerange(control.fileno() + 1, 1 << 20)
     zygote = _Zygote(control, seccomp_filter)
     if len(sys.argv) > 3:
         zygote.preload(sys.argv[3])
@@ -51,13 +55,13 @@ class _Zygote:
 
     def preload(self, path: str) -> None:
         """Run the preload script. What it does to the search path is undone, because jobs set their own."""
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not here, unless preloaded
-            code = compile(file.read(), path, "exec")
         namespace: dict[str, Any] = {"__name__": "preload", "__file__": path}
         search_path = sys.path.copy()
-        exec(code, namespace)  # noqa: S102 - the tool's own script
+        exec(self._supervisor.compile_script(path), namespace)  # noqa: S102 - the tool's own script
         namespace.get("preload", _nothing)()
         sys.path[:] = search_path
+        for script in namespace.get("SCRIPTS", ()):
+            self._supervisor.compiled[script] = self._supervisor.compile_script(script)
         self._refresh = namespace.get("refresh", _nothing)
 
     def serve(self) -> NoReturn:
@@ -95,7 +99,11 @@ class _Zygote:
             os.write(2, f"{error}\n".encode())
             os._exit(71)
         self._refresh()
-        self._supervisor.serve(RESULT_FD)
+        os.write(RESULT_FD, b"H")
+        size = int.from_bytes(self._supervisor.read_exactly(2), "big")
+        if size:
+            self._supervisor.restrict(self._supervisor.read_exactly(size).decode())
+        self._supervisor.do_job(RESULT_FD)
         os._exit(0)
 
     def _fork_into_namespaces(self, number: bytes) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.process import SandboxBroken
 
 _KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -36,11 +37,12 @@ def pid_behind(pidfd: int) -> int:
     raise SandboxBroken("it sent a descriptor that is no process")
 
 
-def inspect(pid: int, *, uid: int, apart_from: Iterable[int | str]) -> None:
+def inspect(pid: int, *, uid: int, limits: Limits, apart_from: Iterable[int | str]) -> None:
     """Check that a worker is the sandbox that it says it is, apart from all those processes. Raises `SandboxBroken`."""
     try:
         status = _status(pid)
         own = Namespaces.of(pid)
+        loose = _not_limited(pid, limits)
     except OSError as error:
         raise SandboxBroken(f"it can't be inspected: {error.strerror}") from None
     uids = set(status["Uid"].split())
@@ -50,6 +52,8 @@ def inspect(pid: int, *, uid: int, apart_from: Iterable[int | str]) -> None:
         raise SandboxBroken("it is not the first process of a pid namespace")
     if wrong := [name for name, value in _EXPECTED.items() if status.get(name) != value]:
         raise SandboxBroken(f"it kept privileges: {', '.join(wrong)}")
+    if loose:
+        raise SandboxBroken(f"its limits are not set: {', '.join(loose)}")
     for other in apart_from:
         try:
             # read now, and not remembered: names of namespaces are used again when their processes have ended
@@ -63,6 +67,23 @@ def inspect(pid: int, *, uid: int, apart_from: Iterable[int | str]) -> None:
 def uid_of(pid: int) -> int:
     """Return the real uid of a process as the host sees it. Raises `OSError`."""
     return int(_status(pid)["Uid"].split()[0])
+
+
+def _not_limited(pid: int, limits: Limits) -> list[str]:
+    """Return which of the limits of each process do not hold, by the kernel's names for them."""
+    wanted = {
+        "Max address space": limits.address_space_bytes(),
+        "Max processes": limits.processes,
+        "Max open files": limits.open_files,
+        "Max file size": limits.file_bytes,
+        "Max core file size": 0,
+    }
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return [name for name, value in wanted.items() if not any(_says(line, name, value) for line in lines)]
+
+
+def _says(line: str, name: str, value: int) -> bool:
+    return line.startswith(f"{name} ") and line.removeprefix(name).split()[:2] == [str(value)] * 2
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -82,7 +82,7 @@ class WarmPool:
     @property
     def report(self) -> WarmReport:
         """Say how the warm path stands."""
-        ready = self._zygote is not None and self._zygote.alive
+        ready = self._zygote is not None and self._zygote.alive and self._fingerprint_now() == self._fingerprint
         return WarmReport(ready=ready, waiting=len(self._waiting), runs=self._runs, reason=self._reason)
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class WarmPool:
             return None
         try:
             held = await self._next_waiting(limits) or await self._fork(zygote, limits)
-            await self._tighten(held, limits)
+            await _tighten(held, limits)
         except (SandboxBroken, OSError) as error:
             _log.warning("warm_sandbox_broken", reason=str(error))
             self.start()
@@ -135,16 +135,6 @@ class WarmPool:
                 return held
             await held.gone()
         return None
-
-    async def _tighten(self, held: Held, limits: Limits) -> None:
-        """Set the limits of a job, which are never wider than those that the sandbox was made for."""
-        try:
-            held.process.tighten(limits)
-            if held.cgroup:
-                held.cgroup.limit(limits)
-        except (SandboxBroken, OSError):
-            await held.gone()
-            raise
 
     async def _fork(self, zygote: Zygote, limits: Limits) -> Held:
         return await _whole(self._fork_now(zygote, limits), Held.gone)
@@ -217,8 +207,9 @@ class WarmPool:
     async def _test(self, zygote: Zygote) -> None:
         async def run(job: Job) -> Outcome:
             limits = (job.limits or self._profile.limits).within(self._profile.limits)
-            held = await self._fork(zygote, limits)
+            held = await self._fork(zygote, self._profile.limits)  # as those that wait
             try:
+                await _tighten(held, limits)
                 return await Execution(held.process, limits).do(job, held.cgroup)
             finally:
                 await asyncio.shield(held.gone())
@@ -238,6 +229,17 @@ class WarmPool:
             return self._profile.fingerprint()
         except OSError:
             return ()  # a tree is being replaced
+
+
+async def _tighten(held: Held, limits: Limits) -> None:
+    """Set the limits of a job, which are never wider than those that the sandbox was made for."""
+    held.process.tighten(limits)
+    try:
+        if held.cgroup:
+            held.cgroup.limit(limits)
+    except OSError:
+        await held.gone()
+        raise
 
 
 async def _whole(work: Awaitable[T], undo: Callable[[T], Awaitable[None]]) -> T:

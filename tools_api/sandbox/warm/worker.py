@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import resource
 import select
 import signal
 from collections.abc import Callable
@@ -84,18 +83,13 @@ class WarmWorker:
         raise SandboxBroken(lines[-1][:300] if lines else "a fork of the zygote ended without a word")
 
     def tighten(self, limits: Limits) -> None:
-        """Lower the limits of each process to those of a job, before it gets it. Raises `SandboxBroken`."""
-        if limits.as_rlimits() == self._rlimits:
-            return
-        try:
-            for item in limits.as_rlimits().split(","):
-                name, _, soft = item.partition("=")
-                hard = int(soft) + (name == "cpu")  # as the supervisor does: the soft one says SIGXCPU
-                resource.prlimit(self.pid, getattr(resource, f"RLIMIT_{name.upper()}"), (int(soft), hard))
-        except (OSError, ValueError) as error:
-            raise SandboxBroken(f"its limits can't be set: {error}") from None
-        if not self.alive:
-            raise SandboxBroken("a fork of the zygote died while it waited")
+        """Have it lower the limits of each process to those of the job that comes next; once, and never left out.
+
+        It does that itself: `prlimit` from outside is refused to a root without CAP_SYS_RESOURCE, as in containers.
+        """
+        text = limits.as_rlimits()
+        text = "" if text == self._rlimits else text
+        self.stdin.write(len(text).to_bytes(2, "big") + text.encode())
 
     async def until_ready(self) -> None:
         """Has been, before it was given to anyone."""

@@ -105,7 +105,7 @@ class Zygote:
             if_not_forked.pop_all()
         self._workers.add(worker)
         try:
-            await self._prepare(worker, cgroup)
+            await self._prepare(worker, limits, cgroup)
         except BaseException:  # a cancelled caller must leave no worker behind either
             await asyncio.shield(worker.gone())
             raise
@@ -128,7 +128,7 @@ class Zygote:
             os.close(self._pidfd)
             self._pidfd = -1
 
-    async def _prepare(self, worker: WarmWorker, cgroup: Cgroup | None) -> None:
+    async def _prepare(self, worker: WarmWorker, limits: Limits, cgroup: Cgroup | None) -> None:
         try:
             async with asyncio.timeout(_FORKING_S):
                 if cgroup:
@@ -141,7 +141,7 @@ class Zygote:
         except OSError as error:
             raise SandboxBroken(f"a fork of the zygote can't enter its control groups: {error.strerror}") from None
         others = [other.pid for other in self._workers if other is not worker and other.alive]
-        inspect(worker.pid, uid=self._uid, apart_from=["self", self.pid, *others])
+        inspect(worker.pid, uid=self._uid, limits=limits, apart_from=["self", self.pid, *others])
 
     def _expect(self, message: str) -> asyncio.Future[int]:
         self._expected[message] = asyncio.get_running_loop().create_future()

@@ -1,6 +1,7 @@
 """A sandbox with a warm path, and attackers who can tell whether they ran on it."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.tools_api.marked import PATIENCE_S
+from tests.tools_api.marked import PATIENCE_S, alive
 from tests.tools_api.sandbox.conftest import ATTACK, LIMITS, Attacker, need_bubblewrap
 from tools_api.sandbox import Sandbox, SandboxOptions, WarmProfile, WarmReport
+from tools_api.sandbox.process_tree import descendants
 
 PROFILE = WarmProfile(workers=2, trees=(ATTACK,))
 
@@ -49,17 +51,19 @@ def warm_report(attacker: Attacker) -> WarmReport:
 
 def zygotes() -> list[int]:
     """Return the zygotes of this process, as the host numbers them."""
-    import os
-
-    from tests.tools_api.marked import alive
-    from tools_api.sandbox.process_tree import descendants
-
     ours = set(descendants(os.getpid()))
-    return [pid for pid in alive("/opt/sandbox/zygote.py") if pid in ours and "python" in _program(pid)]
+    seen = {pid: _status(pid) for pid in alive("/opt/sandbox/zygote.py") if pid in ours}
+    depths = {pid: len(status["NSpid"].split()) for pid, status in seen.items() if status.get("Name") != "bwrap"}
+    depths = {pid: depth for pid, depth in depths.items() if depth}
+    return [pid for pid, depth in depths.items() if depth == min(depths.values())]  # their forks are further down
 
 
-def _program(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text()
+def _status(pid: int) -> dict[str, str]:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        lines = []  # it has ended
+    return {"NSpid": ""} | {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
