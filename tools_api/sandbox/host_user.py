@@ -46,6 +46,10 @@ class Entry:
     trees: tuple[ReadOnlyTree, ...]
 
 
+_Identity = tuple[Path, int, int]
+"""A path, and the device and inode that it had: what is installed anew under the same name has a view of its own."""
+
+
 @dataclass(slots=True)
 class OrdinaryUser:
     """The service runs without privileges: so does bwrap, as the same user."""
@@ -62,7 +66,7 @@ class OrdinaryUser:
 class Root:
     """The service runs as root: bwrap runs as `SANDBOX_UID`, with no group of the host and no way back."""
 
-    _views: dict[tuple[Path, ...], int] = field(default_factory=dict[tuple[Path, ...], int])
+    _views: dict[tuple[_Identity, ...], int] = field(default_factory=dict["tuple[_Identity, ...]", int])
     _building: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def enter(self, trees: Sequence[ReadOnlyTree]) -> Entry:
@@ -74,15 +78,16 @@ class Root:
         hidden = tuple(tree.source for tree in trees if not open_to_all(tree.source))
         if not hidden:
             return Entry(drop, tuple(trees))
+        identities = tuple(map(_identify, hidden))
         async with self._building:
-            if hidden not in self._views:
-                self._views[hidden] = await _build_view(hidden)
+            if identities not in self._views:
+                self._views[identities] = await _build_view(hidden)
         stage = _stage_for(hidden)
         shown = tuple(
             replace(tree, source=stage / str(hidden.index(tree.source))) if tree.source in hidden else tree
             for tree in trees
         )
-        namespace = f"--mount=/proc/{os.getpid()}/fd/{self._views[hidden]}"
+        namespace = f"--mount=/proc/{os.getpid()}/fd/{self._views[identities]}"
         return Entry(("/usr/bin/nsenter", namespace, "--", *drop), shown)
 
     def close(self) -> None:
@@ -99,6 +104,11 @@ def open_to_all(path: Path) -> bool:
     if not mode & 0o004 or (real.is_dir() and not mode & 0o001):
         raise HostUserUnusable(f"{real.name} is readable by its owner alone: chmod -R a+rX on it, then start again")
     return all(parent.stat().st_mode & 0o001 for parent in real.parents)
+
+
+def _identify(path: Path) -> _Identity:
+    status = path.stat()
+    return path, status.st_dev, status.st_ino
 
 
 def _stage_for(sources: Sequence[Path]) -> Path:

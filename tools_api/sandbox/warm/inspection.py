@@ -9,6 +9,13 @@ from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.process import SandboxBroken
 
 _KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+_LIMITS = {
+    "Max address space": "as",
+    "Max processes": "nproc",
+    "Max open files": "nofile",
+    "Max file size": "fsize",
+    "Max core file size": "core",
+}
 _NOTHING = "0000000000000000"
 _EXPECTED = {"CapEff": _NOTHING, "CapPrm": _NOTHING, "CapBnd": _NOTHING, "NoNewPrivs": "1", "Seccomp": "2"}
 
@@ -71,19 +78,14 @@ def uid_of(pid: int) -> int:
 
 def _not_limited(pid: int, limits: Limits) -> list[str]:
     """Return which of the limits of each process do not hold, by the kernel's names for them."""
-    wanted = {
-        "Max address space": limits.address_space_bytes(),
-        "Max processes": limits.processes,
-        "Max open files": limits.open_files,
-        "Max file size": limits.file_bytes,
-        "Max core file size": 0,
-    }
+    values = dict(item.split("=") for item in limits.as_rlimits().split(","))
+    wanted = {name: values[key] for name, key in _LIMITS.items()}
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
     return [name for name, value in wanted.items() if not any(_says(line, name, value) for line in lines)]
 
 
-def _says(line: str, name: str, value: int) -> bool:
-    return line.startswith(f"{name} ") and line.removeprefix(name).split()[:2] == [str(value)] * 2
+def _says(line: str, name: str, value: str) -> bool:
+    return line.startswith(f"{name} ") and line.removeprefix(name).split()[:2] == [value] * 2
 
 
 def _status(pid: int) -> dict[str, str]:

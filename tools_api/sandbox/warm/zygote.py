@@ -22,6 +22,7 @@ from tools_api.sandbox.warm.worker import WarmWorker, WorkerPipes
 _READY = "ready"
 _IMPORTING_S = 120.0
 _FORKING_S = 10.0
+_LAST_WORDS_S = 2.0
 _PIECE = 1 << 16
 
 
@@ -43,6 +44,7 @@ class Zygote:
         self.alive = True
         self._said = bytearray()
         self._listening = asyncio.gather(self._listen(process.stdout), self._listen(process.stderr))
+        self._ending: asyncio.Future[None] | None = None
         self._ready = self._expect(_READY)
         asyncio.get_running_loop().add_reader(control, self._receive)
 
@@ -123,6 +125,8 @@ class Zygote:
         await self._process.wait()
         for worker in list(self._workers):
             await worker.gone()
+        if self._ending:
+            await self._ending
         self._give_up("the zygote was closed")
         if self._pidfd >= 0:
             os.close(self._pidfd)
@@ -166,9 +170,7 @@ class Zygote:
         if not message:
             asyncio.get_running_loop().remove_reader(self._control)
             self.alive = False
-            lines = self._said.decode("utf-8", "replace").strip().splitlines()
-            self._give_up(f"the zygote ended: {lines[-1][:300]}" if lines else "the zygote ended without a word")
-            self._on_change()
+            self._ending = asyncio.ensure_future(self._explain_end())
             return
         number, _, why = message.decode("utf-8", "replace").partition("\0")
         answer = self._expected.pop(number, None)
@@ -181,6 +183,13 @@ class Zygote:
             os.close(descriptor)
         if answer and not answer.done():
             answer.set_exception(SandboxBroken(f"the zygote could not fork: {why}"))
+
+    async def _explain_end(self) -> None:
+        """Tell all who wait why it ended, which it may have said a moment before or after."""
+        await asyncio.wait({self._listening}, timeout=_LAST_WORDS_S)
+        lines = self._said.decode("utf-8", "replace").strip().splitlines()
+        self._give_up(f"the zygote ended: {lines[-1][:300]}" if lines else "the zygote ended without a word")
+        self._on_change()
 
     def _give_up(self, why: str) -> None:
         for answer in self._expected.values():
