@@ -69,6 +69,12 @@ training_environment() {
         cp deploy/locks/training.lock .venv-training/
 }
 
+# nanocoder: what its own tests run. 490 MB, hence in CI only; elsewhere those tests are skipped and say how to get it.
+nanocoder() {
+    if ! command -v npm >/dev/null 2>&1; then echo "Note: npm is missing, so the tests with the real nanocoder are skipped."; return 0; fi
+    python tools_api.nanocoder.install .venv/nanocoder || echo "Note: the tests with the real nanocoder are skipped."
+}
+
 if [ -e .env ]; then echo "Note: there is a .env, and the servers that the slow tests start read it."; fi
 
 if [ "$wanted" = training ]; then
@@ -91,5 +97,6 @@ stage settings env_example
 stage types python pyright
 stage imports .venv/bin/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 stage tests tests -m "not slow"
+if [ -n "${CI:-}" ] && [ "$wanted" = all ] && [ "$(uname)" = Linux ]; then stage nanocoder nanocoder; fi
 [ "$wanted" = fast ] || stage slow-tests tests -m slow
 stage leftovers python tests.leftovers "$began"
