@@ -114,13 +114,22 @@ class Server:
         self._control.close()
         if self._process.stdin:
             self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ENDING_S):
-                await self._process.wait()
-        if self._process.returncode is None:
+        if not await self._has_ended():
             self._process.kill()
-            await self._process.wait()
+            if not await self._has_ended():
+                _log.error("sandbox_survived_its_end", pid=self._process.pid)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _has_ended(self) -> bool:
+        try:
+            async with asyncio.timeout(_ENDING_S):
+                for reader in (self._process.stdout, self._process.stderr):
+                    while reader and await reader.read(_PIECE):  # asyncio learns of an exit at the pipes' end
+                        pass
+                await self._process.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 async def start_server(artefact: Path) -> Server:

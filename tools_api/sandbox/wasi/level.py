@@ -28,7 +28,6 @@ class Wasi:
         self._artefact = artefact
         self._most = most
         self._server: Server | None = None
-        self._starting = asyncio.Lock()
 
     async def probe(self) -> Standing:
         """Check the interpreter and run the self-test in it. Raises `LevelFailed`."""
@@ -37,6 +36,7 @@ class Wasi:
                 f"CPython on WASI is not built, or for another version: {BUILD_COMMAND} {self._artefact}",
                 failure="missing",
             )
+        await self._open()
         try:
             checks, python = await run_self_test(
                 lambda job: self.run(job, (job.limits or self._most).within(self._most), None)
@@ -55,16 +55,12 @@ class Wasi:
 
     async def aclose(self) -> None:
         """End the server."""
-        server, self._server = self._server, None
-        if server:
-            await server.aclose()
+        if self._server:
+            await self._drop(self._server)
 
     @contextlib.asynccontextmanager
     async def _execution(self, limits: Limits) -> AsyncGenerator[Execution]:
-        try:
-            execution = Execution(await self._forked(limits), limits, watch=WasiWatchdog)
-        except (SandboxBroken, OSError) as error:
-            raise LevelFailed(f"CPython on WASI could not be started: {error}") from None
+        execution = Execution(await self._forked(limits), limits, watch=WasiWatchdog)
         try:
             try:
                 await execution.until_ready()
@@ -76,19 +72,40 @@ class Wasi:
 
     async def _forked(self, limits: Limits) -> WasiProcess:
         """Fork, and if cancelled meanwhile, fork first and end it then, so that no pipe is left half connected."""
-        forking = asyncio.ensure_future((await self._opened()).fork(limits))
+        server = self._server
+        if server is None:
+            raise LevelFailed("the process that runs of CPython on WASI come from has not been started")
+        forking = asyncio.ensure_future(server.fork(limits))
         try:
             return await asyncio.shield(forking)
+        except (SandboxBroken, OSError) as error:
+            await self._drop(server)
+            raise LevelFailed(f"CPython on WASI could not be started: {error}") from None
         except asyncio.CancelledError:
             await asyncio.wait({forking})
-            if forking.exception() is None:
+            if not forking.cancelled() and forking.exception() is None:
                 await forking.result().gone()
             raise
 
-    async def _opened(self) -> Server:
-        async with self._starting:
-            if self._server and not self._server.alive:
-                await self.aclose()
-            if self._server is None:
-                self._server = await start_server(self._artefact / COMPILED)
-            return self._server
+    async def _open(self) -> None:
+        """Start the server unless it runs; a start that is cancelled is finished first, since asyncio can hang when it
+        is cancelled while it connects a child's pipes."""
+        if self._server and not self._server.alive:
+            await self._drop(self._server)
+        if self._server:
+            return
+        starting = asyncio.ensure_future(start_server(self._artefact / COMPILED))
+        try:
+            self._server = await asyncio.shield(starting)
+        except (SandboxBroken, OSError) as error:
+            raise LevelFailed(f"CPython on WASI could not be started: {error}") from None
+        except asyncio.CancelledError:
+            await asyncio.wait({starting})
+            if not starting.cancelled() and starting.exception() is None:
+                await starting.result().aclose()
+            raise
+
+    async def _drop(self, server: Server) -> None:
+        if self._server is server:
+            self._server = None
+            await server.aclose()

@@ -33,12 +33,17 @@ async def run_self_test(run: Run) -> tuple[dict[str, bool], str]:
         socket.create_server(("127.0.0.1", 0)) as tcp,
     ):
         secret = _planted(Path(folder))
-        isolation, memory, loop = await asyncio.gather(
-            run(_job(f"isolation\0{secret}\0{tcp.getsockname()[1]}", _LIMITS)),
-            run(_job(f"memory\0{_TOO_MUCH}", _LIMITS)),
-            run(_job("loop", _SHORT)),
+        probes = (
+            _job(f"isolation\0{secret}\0{tcp.getsockname()[1]}", _LIMITS),
+            _job(f"memory\0{_TOO_MUCH}", _LIMITS),
+            _job("loop", _SHORT),
         )
+        ended = await asyncio.gather(*map(run, probes), return_exceptions=True)  # all, so that none is left behind
         written = os.path.exists(f"{secret}.written")  # noqa: ASYNC240, PTH110 - in a folder that is in memory
+    for failure in ended:
+        if isinstance(failure, BaseException):
+            raise failure
+    isolation, memory, loop = (outcome for outcome in ended if isinstance(outcome, Outcome))
     seen = {**_decode(isolation.report), **_decode(memory.report)}
     python = seen.pop("python", "")
     checks = {name: value == "refused" for name, value in seen.items()}
