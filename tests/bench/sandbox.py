@@ -1,6 +1,6 @@
 """What running code in the sandbox costs, from start to result, beside a bare `python -c` of the same code.
 
-    python -m tests.bench.sandbox [--runs 200] [--at-once 32] [--workers 4]
+    python -m tests.bench.sandbox [--runs 200] [--seconds 3600] [--at-once 32] [--all-paths]
 
 Each round runs `print(1)`, a pandas one-liner and a plot by every path, one after the other, so that what else the
 machine does meets all of them alike: `bare` (the interpreter of the sandbox with the same packages, no sandbox), `warm`
@@ -97,10 +97,13 @@ async def timed(run: Run, code: str) -> float:
     return (time.perf_counter() - start) * 1000
 
 
-async def compare(paths: dict[str, Run], runs: int) -> dict[str, dict[str, list[float]]]:
+async def compare(paths: dict[str, Run], runs: int, seconds: float) -> dict[str, dict[str, list[float]]]:
     """Take turns: by task and path, the milliseconds of every run but those of the first two rounds."""
     times: dict[str, dict[str, list[float]]] = {task: {path: [] for path in paths} for task in TASKS}
+    ends = time.monotonic() + seconds
     for number in range(runs + 2):
+        if number > 2 and time.monotonic() > ends:
+            break
         for task, code in TASKS.items():
             for path, run in paths.items():
                 took = await timed(run, code)
@@ -131,6 +134,7 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 def report(times: dict[str, dict[str, list[float]]]) -> None:
+    print(f"{len(times['plot']['bare'])} runs each")
     print(f"{'':10} {'':8} {'p50 ms':>8} {'p99 ms':>8} {'bare / it':>10}")
     for task, by_path in times.items():
         reference = statistics.median(by_path["bare"])
@@ -173,7 +177,7 @@ async def bench(options: argparse.Namespace) -> None:
             forked = await stack.enter_async_context(started(replace(profile, workers=0)))
             cold = await stack.enter_async_context(started(None))
             paths |= {"forked": in_sandbox(forked), "cold": in_sandbox(cold)}
-        report(await compare(paths, options.runs))
+        report(await compare(paths, options.runs, options.seconds))
         crowd: dict[str, Any] = {path: await together(run, options.at_once) for path, run in paths.items()}
         for path, (values, failures) in crowd.items():
             print(f"{options.at_once} at once, {path}: p99 {percentile(values, 99):.0f} ms, {failures} failures")
@@ -183,6 +187,7 @@ async def bench(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=3600, help="begin no further round after that")
     parser.add_argument("--at-once", type=int, default=32)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--all-paths", action="store_true")
