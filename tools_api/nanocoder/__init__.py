@@ -13,6 +13,8 @@ of time, processor, memory, processes, output and files. What it needs beyond th
 * Address space: node reserves hundreds of gigabytes that it never touches, so RLIMIT_AS is lifted. Memory in sum stays
   limited by the control group or the watchdog.
 
+Why so: deploy/decisions/0010-nanocoder.md.
+
 NOT covered: a model that the operator trusts with the task sees what the task's files hold; and what the agent says of
 its own work (text, tool calls, tokens) is its word alone, like all that comes out of a sandbox.
 """

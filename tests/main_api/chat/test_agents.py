@@ -290,6 +290,15 @@ async def service_key(served: Platform) -> str:
     return (served.data_dir / "secrets" / "tools_llm_api_key").read_text().strip()
 
 
+async def test_the_service_key_may_bring_tools_of_its_own(served: Platform) -> None:
+    """A coding agent of the tools API does: its calls come back to it, and nothing of ours is run."""
+    model = served.model()
+    served.upstream.says(model, "Hi")
+    own = {"type": "function", "function": {"name": "execute_bash", "parameters": {"type": "object"}}}
+    answer = await served.chat(await service_key(served), model, tools=[own], tool_choice="auto")
+    assert (answer.status, answer.text) == (200, "Hi")
+
+
 async def test_the_service_key_may_ask_for_plain_completions_only(served: Platform) -> None:
     model = served.model()
     served.upstream.says(model, "Hi")
