@@ -125,7 +125,7 @@ class PythonCoder:
             ):
                 notes.append(f"returned but not kept for the next call, the workspace is full: {listed(unkept)}")
             if session:
-                session.saw(file for file in outcome.files if file.name not in unkept)
+                await session.saw(file for file in outcome.files if file.name not in unkept)
             return self._output(outcome, limits, notes, session)
 
     def _session_schema(self) -> JsonObject:

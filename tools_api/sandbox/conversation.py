@@ -195,8 +195,8 @@ class Conversation:
         self, talk: asyncio.Future[Answer], watch: asyncio.Future[LimitName], watchdog: Watchdog
     ) -> None:
         """Give the code a moment to stop, as long as it keeps the limits that are fatal."""
+        watchdog.forgive_cpu()
         if watch.done():
-            watchdog.forgive_cpu()
             watch = asyncio.ensure_future(watchdog.wait_for_breach())
         try:
             await asyncio.wait({talk, watch}, timeout=self._interrupt_s, return_when=asyncio.FIRST_COMPLETED)

@@ -97,7 +97,7 @@ class Session:
         ends; either is settled when this raises. Raises what the opener raises.
         """
         conversation = await self._opened(job, limits)
-        changed = self._changed(job.files)
+        changed = await self._changed(job.files)
         calling = asyncio.ensure_future(conversation.call(replace(job, files=changed), limits, on_output))
         try:
             outcome = await asyncio.shield(calling)
@@ -105,14 +105,14 @@ class Session:
             conversation.interrupt()
             await self._settled(calling)
             raise
-        self.saw(changed)
+        await self.saw(changed)
         if not self.alive:
             self.state = "lost"
         return outcome
 
-    def saw(self, files: Iterable[SandboxFile]) -> None:
+    async def saw(self, files: Iterable[SandboxFile]) -> None:
         """Remember what the workspace now holds that is the same inside."""
-        self._seen |= {file.name: _digest(file) for file in files}
+        self._seen |= await _digests(files)
 
     def stands_still(self) -> bool:
         """Say whether nothing in it moves."""
@@ -150,8 +150,15 @@ class Session:
                 self.kill()
                 calling.cancel()
 
-    def _changed(self, files: tuple[SandboxFile, ...]) -> tuple[SandboxFile, ...]:
-        return tuple(file for file in files if self._seen.get(file.name) != _digest(file))
+    async def _changed(self, files: tuple[SandboxFile, ...]) -> tuple[SandboxFile, ...]:
+        now = await _digests(files)
+        return tuple(file for file in files if self._seen.get(file.name) != now[file.name])
+
+
+async def _digests(files: Iterable[SandboxFile]) -> dict[str, bytes]:
+    """Fingerprint contents by name, in a thread if there are any: they may have many megabytes."""
+    known = tuple(files)
+    return await asyncio.to_thread(lambda: {file.name: _digest(file) for file in known}) if known else {}
 
 
 def _digest(file: SandboxFile) -> bytes:
@@ -221,7 +228,8 @@ class Sessions:
                     continue
                 await self._changed.wait()
             session = self._live[key] = Session(key, self._opener, self._options, self._ended.pop(key, None))
-            self._looking = self._looking or asyncio.create_task(self._look_after())
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look_after())
             return session
 
     async def _put_back(self, session: Session) -> None:

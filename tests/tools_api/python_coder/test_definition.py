@@ -9,7 +9,35 @@ import pytest
 from tools_api.invoke.tool import ToolCall
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
 from tools_api.python_coder.description import describe_tool
-from tools_api.sandbox import Limits, Sandbox, SandboxOptions, SandboxUnavailable, SessionOptions
+from tools_api.sandbox import (
+    Abilities,
+    Job,
+    Level,
+    Limits,
+    Outcome,
+    Sandbox,
+    SandboxOptions,
+    SandboxUnavailable,
+    SessionOptions,
+    Standing,
+)
+from tools_api.sandbox.outcome import OutputListener
+
+
+class WithoutSessions:
+    """A level that runs jobs one by one and does nothing else."""
+
+    name: Level = "wasi"
+    abilities = Abilities(programs=False, native_code=False)
+
+    async def probe(self) -> Standing:
+        return Standing(memory="watchdog", python="3.11")
+
+    async def run(self, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
+        raise AssertionError("nothing is run")
+
+    async def aclose(self) -> None:
+        return
 
 
 def _tool(bubblewrap: Path | None = None) -> PythonCoder:
@@ -103,3 +131,16 @@ def test_the_description_names_the_packages_and_teaches_figures_only_where_they_
     assert "Limits: 5 s, 64 MB of memory" in full
     assert "session" in bare
     assert "session" not in full
+
+
+async def test_a_level_that_keeps_no_sessions_says_what_to_do_instead(tmp_path: Path) -> None:
+    sandbox = Sandbox(SandboxOptions(), levels=[WithoutSessions()])
+    await sandbox.start()
+    arguments = {"code": "1", "session": "notes"}
+    call = ToolCall(arguments=arguments, workspace=tmp_path, timeout_s=5, caller="test")
+    output = await PythonCoder(sandbox, PythonCoderOptions()).run(call)
+    await sandbox.aclose()
+
+    assert output.error is not None
+    assert output.error.type == "invalid_arguments"
+    assert "leave `session` out" in output.error.message

@@ -159,7 +159,8 @@ async def test_waking_up_between_calls_ends_the_session(session: InSession) -> N
     """A timer of the kernel's can send SIGCONT where nothing inside can."""
     marker = new_marker()
     code = f"""
-import ctypes, subprocess
+import ctypes, signal, subprocess
+signal.signal(signal.SIGCONT, lambda *_: None)  # newer kernels stop a timer whose signal nobody wants
 subprocess.Popen(['/bin/sleep', '600', '{marker}'])
 event = (ctypes.c_int * 16)()
 event[2] = 18  # SIGCONT, and SIGEV_SIGNAL is 0
@@ -203,6 +204,17 @@ async def test_an_input_is_not_written_through_a_link(session: InSession) -> Non
     path.write_text("second, from outside")
     output = await session("os.path.islink('data.csv'), open('data.csv').read(), open('/tmp/target').read()")
     assert output.data["value"] == "(False, 'second, from outside', 'mine')"
+
+
+async def test_an_input_in_a_folder_is_not_written_through_a_link(session: InSession) -> None:
+    folder = session.caller.workspace / "data"
+    folder.mkdir()
+    (folder / "a.csv").write_text("first")
+    await session("import os, shutil\nshutil.rmtree('data')\nos.mkdir('/tmp/away')\nos.symlink('/tmp/away', 'data')")
+    (folder / "a.csv").write_text("second, from outside")
+    output = await session("os.listdir('/tmp/away')")
+    assert output.data["value"] == "[]"
+    assert "not brought up to date" in output.content
 
 
 async def test_a_folder_in_the_place_of_an_input_stays_and_is_told(session: InSession) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tools_api.sandbox.inside.supervisor import decode, encode
 from tools_api.sandbox.limits import Limits
 from tools_api.sandbox.outcome import Job, SandboxFile
-from tools_api.sandbox.protocol import BrokenAnswer, decode_answer, encode_job
+from tools_api.sandbox.protocol import BrokenAnswer, decode_answer, decode_body, decode_header, encode_job
 
 LIMITS = Limits(max_files=2, max_file_bytes=100)
 GOOD = [("exit", "0"), ("cpu_s", "0.1"), ("peak_bytes", "1024"), ("report", "2")]
@@ -68,3 +68,23 @@ def test_a_job_reaches_the_supervisor_as_it_was() -> None:
     assert [value for key, value in fields if key == "arg"] == ["/bin/echo", "ä b"]
     assert ("file", "3:x:y") in fields
     assert (payload, content) == (b"\0\1", b"abc")
+
+
+def test_a_sessions_answer_repeats_its_word_and_says_its_end() -> None:
+    header = decode_header(encode([*GOOD, ("session", "w"), ("over", "1"), ("file", "3:a")])[8:], LIMITS)
+    answer = decode_body(header, b"{}abc")
+    assert (header.body_bytes, answer.word, answer.over) == (5, "w", True)
+    assert answer.files == (SandboxFile("a", b"abc"),)
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\0", b"a\0b\0c", b"exit\0zero", encode([*GOOD, ("file", "60:a"), ("file", "60:b")])[8:]]
+)
+def test_a_forged_header_is_none(head: bytes) -> None:
+    with pytest.raises(BrokenAnswer):
+        decode_body(decode_header(head, LIMITS), b"{}")
+
+
+def test_the_first_call_of_a_session_is_a_job_with_its_word() -> None:
+    header, *_ = encode_job(Job(script="/opt/x.py"), LIMITS, word="w")
+    assert dict(decode(header[8:]))["session"] == "w"

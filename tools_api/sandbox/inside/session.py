@@ -42,10 +42,12 @@ def serve(fields: Fields, payload: bytes, result_fd: int) -> NoReturn:
     interpreter = Interpreter(dict(fields)["script"], result_fd)
     while True:
         options = dict(fields)
+        # what stands still changes no file while we read or write it, and prints nothing after its mark
+        supervisor.signal_everything_else(signal.SIGSTOP)
         refused = _renew_inputs(fields)
         before = {path: supervisor.stamp(status) for path, status in supervisor.regular_files([])}
+        supervisor.signal_everything_else(signal.SIGCONT)
         answer, report = interpreter.do(payload)
-        # what stands still changes no file while it is read, and prints nothing more; the host wakes it up
         supervisor.signal_everything_else(signal.SIGKILL if interpreter.over else signal.SIGSTOP)
         for stream in (1, 2):
             supervisor.write_all(stream, b"\0" + options["session"].encode() + b"\0")
