@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 from shared.logging import get_logger
@@ -142,11 +143,12 @@ async def start_server(artefact: Path) -> Server:
             os.chown(folder, SANDBOX_UID, SANDBOX_UID)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", str(_SCRIPT), str(artefact), str(folder), str(theirs.fileno()), str(SANDBOX_UID)),
+            _packages(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             pass_fds=(theirs.fileno(),),
-            env={"TOKIO_WORKER_THREADS": "1"},  # wasmtime's; a run waits for one thing at a time
+            env=_environment(),
             cwd="/",
             start_new_session=True,
         )
@@ -163,6 +165,21 @@ async def start_server(artefact: Path) -> Server:
         await server.aclose()
         raise
     return server
+
+
+def _packages() -> str:
+    """Return the folder that has wasmtime, wherever the service found it. Raises `SandboxBroken`."""
+    spec = find_spec("wasmtime")
+    if spec is None or spec.origin is None:
+        raise SandboxBroken("wasmtime is not installed")
+    return str(Path(spec.origin).parents[1])
+
+
+def _environment() -> dict[str, str]:
+    env = {"TOKIO_WORKER_THREADS": "1"}  # wasmtime's; a run waits for one thing at a time
+    if path := os.environ.get("LD_LIBRARY_PATH"):  # where our own Python found its library
+        env["LD_LIBRARY_PATH"] = path
+    return env
 
 
 async def _until_ready(process: asyncio.subprocess.Process) -> None:

@@ -142,7 +142,7 @@ open('b.txt', 'w').write('b')
 os.symlink('b.txt', 'link')
 """
     outcome = await wasi.run(code)
-    assert {file.name: file.content for file in outcome.files} == {"plots_deep_a.txt": b"a", "b.txt": b"b"}
+    assert {file.name: file.content for file in outcome.files} == {"plots/deep/a.txt": b"a", "b.txt": b"b"}
     assert outcome.denied == ("not a plain file: link",)
 
 

@@ -1,8 +1,8 @@
 """The process that runs at the level `wasi` come from: it loads the interpreter once, gives up its rights, and forks.
 
-It reads no byte of a run and shares no memory with one but what the fork copies. A script, started by `host.py`:
-`python -I server.py ARTEFACT FOLDER CONTROL_FD UID`. It says `ready`, or why not, and takes runs from the control
-socket, each as its limits in JSON with five descriptors (see `keeper.py`). It ends with its stdin.
+It reads no byte of a run and shares no memory with one but what the fork copies. A script, started by `host.py` as
+`python -I server.py ARTEFACT FOLDER CONTROL_FD UID PACKAGES`. It says `ready`, or why not, and takes runs from the
+control socket, each as its limits in JSON with five descriptors (see `keeper.py`). It ends with its stdin.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "inside")]
+sys.path += sys.argv[5:6]
 
 import keeper  # noqa: E402 - its folder was named just now
 from instance import Python  # noqa: E402
