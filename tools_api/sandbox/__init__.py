@@ -7,6 +7,8 @@ names, a workspace and a /tmp in memory with a size, limits of each process and 
 is capped. A self-test inside decides at the start, and again from time to time, whether the machine provides all that;
 if it does not, nothing is run (`SandboxUnavailable`, 503). No field of a request reaches the recipe.
 
+The calls of a session (`sessions.py`) share one such sandbox, which is its owner's alone and stands still in between.
+
 Covered, each by a test that attacks it (`tests/tools_api/sandbox/`): files, environment, processes, sockets and shared
 memory of the host; the network, loopback included; more privileges; the kernel's rarely used doors; endless loops,
 forks, memory, files, output; daemons that outlive their run; hostile file names and forged answers.
@@ -19,6 +21,7 @@ NOT covered:
   version, the machine's memory and processors, and in `mountinfo` the folders that read-only trees come from.
 * What the forks of one zygote have in common for at most an hour: where things lie in their address space, and the seed
   of `hash()`.
+* What a session does for half a second between its calls, if a timer of its own wakes it up; then it is ended.
 * The result itself: a program may lie about what it computed, and may forge its own report and files.
 * Kernel memory that no page table shows (socket buffers, say) where there is no memory cgroup; there it is bounded by
   the number of processes and descriptors only. Kernels before 5.14 count RLIMIT_NPROC per host uid, not per sandbox.

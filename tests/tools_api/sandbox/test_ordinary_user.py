@@ -11,6 +11,7 @@ from tests.tools_api.sandbox.conftest import need_bubblewrap
 
 HERE = "tests/tools_api/sandbox"
 FILES = ("test_outputs", "test_fail_closed", "test_watchdog", "warm/test_isolation", "warm/test_pool")
+SESSIONS = "tests/tools_api/python_coder/test_session_attacks.py"
 
 
 @pytest.mark.sandbox
@@ -26,6 +27,7 @@ async def test_the_same_holds_when_the_service_is_an_ordinary_user() -> None:
             *account.argv,
             *("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(repository)),
             *(f"{repository}/{HERE}/{name}.py" for name in FILES),
+            f"{repository}/{SESSIONS}",
             cwd=account.cwd,
             env=account.env,
             stdin=asyncio.subprocess.DEVNULL,
