@@ -208,6 +208,10 @@ class Settings(BaseSettings):
     sandbox_files: int = Field(32, ge=0, le=1000, description="Files that a sandboxed run may return")
     sandbox_files_mb: int = Field(32, ge=1, le=1024, description="Size of the files that a run may return, in MiB")
     sandbox_workspace_mb: int = Field(128, ge=1, description="Size of a run's workspace, in MiB")
+    sandbox_packages: Path = Field(
+        Path("sandbox-packages.txt"),
+        description="Lists packages for sandboxed code, as requirement lines of pip; the start installs them",
+    )
     sandbox_concurrency: int = Field(8, ge=1, description="Sandboxed runs at the same time")
     sandbox_sessions: int = Field(
         8,

@@ -25,6 +25,8 @@ LOCKS = ROOT / "deploy" / "locks"
 VENV = ROOT / ".venv"
 STATE = VENV / ".twinport-setup"
 SANDBOX_PACKAGES = VENV / "sandbox-packages"
+SOME_FAILED = 3
+"""How `tools_api.sandbox.packages` ends when packages of the administrator's list could not be installed."""
 SANDBOX_WASI = VENV / "sandbox-wasi"
 
 SUPERSETS = {"runtime": ("runtime",), "dev": ("dev", "runtime")}
@@ -258,17 +260,32 @@ def install_sandbox_packages(state: State) -> None:
     lock = LOCKS / "sandbox.lock"
     if not (ROOT / "tools_api" / "sandbox" / "packages.py").is_file():
         return
-    wanted = digest(lock)
+    listed = package_list()
+    wanted = digest(lock) + (digest(listed) if listed else "")
     if state.locks.get("sandbox") == wanted and SANDBOX_PACKAGES.is_dir():
         return
-    python = str(VENV / "bin" / "python")
+    command = [str(VENV / "bin" / "python"), "-m", "tools_api.sandbox.packages", str(SANDBOX_PACKAGES)]
     with progress("Installing the data libraries of python_coder (once)"):
-        done = run_quietly([python, "-m", "tools_api.sandbox.packages", str(SANDBOX_PACKAGES)])
-    if done.returncode != 0:
-        say(f"Note: python_coder has no numpy, pandas and matplotlib: installing them failed:\n{tail(done.stdout)}")
-        return
-    state.locks["sandbox"] = wanted
-    state.save()
+        done = run_quietly([*command, *(["--requirements", str(listed)] if listed else [])])
+    if listed and done.returncode == SOME_FAILED:
+        say(f"Note: packages of {listed.name} are missing in python_coder; the next start tries again:")
+        say(tail(done.stdout))
+    elif done.returncode != 0:
+        say(f"Note: the data libraries of python_coder are missing or old: installing failed:\n{tail(done.stdout)}")
+    else:
+        state.locks["sandbox"] = wanted
+        state.save()
+
+
+def package_list() -> Path | None:
+    """Find the list of packages that the administrator wants in the sandbox."""
+    named = setting("SANDBOX_PACKAGES")
+    listed = ROOT / Path(named or "sandbox-packages.txt").expanduser()
+    if listed.is_file():
+        return listed
+    if named:
+        say(f"Note: there is no file {named} (SANDBOX_PACKAGES); python_coder has its own packages only.")
+    return None
 
 
 def install_wasi(state: State) -> None:
@@ -289,14 +306,19 @@ def install_wasi(state: State) -> None:
 
 
 def sandbox_levels() -> list[str]:
-    """Read SANDBOX_LEVELS as the servers will: from the environment, else from `.env`."""
-    value = os.environ.get("SANDBOX_LEVELS")
+    """Read SANDBOX_LEVELS."""
+    return [level.strip() for level in setting("SANDBOX_LEVELS").split(",")]
+
+
+def setting(wanted: str) -> str:
+    """Read a setting as the servers will: from the environment, else from `.env`; empty if it is nowhere."""
+    value = os.environ.get(wanted)
     env_file = ROOT / ".env"
     if value is None and env_file.is_file():
         for line in env_file.read_text(encoding="utf-8").splitlines():
             name, _, text = line.strip().removeprefix("export ").partition("=")
-            value = text if name.strip() == "SANDBOX_LEVELS" else value
-    return [level.strip() for level in (value or "").strip().strip("\"'").split(",")]
+            value = text if name.strip() == wanted else value
+    return (value or "").strip().strip("\"'")
 
 
 def install_launcher() -> None:

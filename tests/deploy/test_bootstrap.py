@@ -316,6 +316,37 @@ def test_the_sandbox_packages_are_fetched_once_and_again_when_their_lock_changes
     assert count.read_text() == "xx"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+def test_an_administrators_list_is_installed_and_what_failed_is_told_and_tried_again(copy: Copy) -> None:
+    package = copy.root / "tools_api" / "sandbox"
+    package.mkdir(parents=True)
+    for module in (package.parent / "__init__.py", package / "__init__.py"):
+        module.touch()
+    (package / "packages.py").write_text(
+        "import pathlib, sys\nfolder = pathlib.Path(sys.argv[1])\nfolder.mkdir(exist_ok=True)\n"
+        "(folder / 'arguments').open('a').write(' '.join(sys.argv[2:]) + '\\n')\n"
+        "lines = pathlib.Path(sys.argv[3]).read_text() if len(sys.argv) > 3 else ''\n"
+        "if 'nowhere' in lines: print('could not install nowhere: no such package'); sys.exit(3)\n"
+    )
+    arguments = copy.root / ".venv" / "sandbox-packages" / "arguments"
+    listed = copy.root / "sandbox-packages.txt"
+    listed.write_text("nowhere\n")
+    for _ in range(2):
+        status, said = copy.set_up()
+        assert status == 0
+        assert "packages of sandbox-packages.txt are missing in python_coder; the next start tries again" in said
+        assert "could not install nowhere: no such package" in said
+    listed.write_text("scipy\n")
+    copy.set_up()
+    copy.set_up()
+    assert arguments.read_text().splitlines() == 3 * [f"--requirements {listed}"]
+    listed.unlink()
+    copy.set_up()
+    assert arguments.read_text().splitlines()[3:] == [""], "what is listed no longer goes"
+    (copy.root / ".env").write_text("SANDBOX_PACKAGES=other.txt\n")
+    assert "there is no file other.txt (SANDBOX_PACKAGES)" in copy.set_up()[1]
+
+
 @pytest.mark.parametrize("text", ["SANDBOX_LEVELS=ns-seccomp,wasi", 'export SANDBOX_LEVELS="wasi, ns-seccomp"'])
 def test_cpython_on_wasi_is_built_if_its_level_is_allowed(copy: Copy, text: str) -> None:
     package = copy.root / "tools_api" / "sandbox" / "wasi"
