@@ -5,9 +5,13 @@ on purpose: other models than the configured one, parts of messages that are not
 by its URL would be a way out of the sandbox), tools that the server itself would run, several answers at once.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_MAX_VALUES = 20_000
+"""A hundred turns have some 3,000. Millions would keep the event loop busy for seconds."""
 
 
 class RequestRefused(Exception):
@@ -93,7 +97,13 @@ class ChatRequest(_Strict):
 def rebuilt(body: bytes, *, model: str) -> bytes:
     """Return the request as it may go out. Raises `RequestRefused`."""
     try:
-        request = ChatRequest.model_validate_json(body)
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise RequestRefused("the body is not valid JSON") from None
+    if _has_too_many_values(parsed):
+        raise RequestRefused(f"the body has more than {_MAX_VALUES} values")
+    try:
+        request = ChatRequest.model_validate(parsed)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, problem["loc"]))[:80]
@@ -101,3 +111,20 @@ def rebuilt(body: bytes, *, model: str) -> bytes:
     if request.model != model:
         raise RequestRefused(f"model: the only one here is {model!r}")
     return request.model_dump_json(exclude_unset=True).encode()
+
+
+def _has_too_many_values(parsed: object) -> bool:
+    seen = 0
+    waiting = [parsed]
+    while waiting:
+        value = waiting.pop()
+        inner: list[object] = []
+        if isinstance(value, dict):
+            inner = list(cast("dict[str, object]", value).values())
+        elif isinstance(value, list):
+            inner = cast("list[object]", value)
+        seen += len(inner)
+        if seen > _MAX_VALUES:
+            return True
+        waiting += inner
+    return False

@@ -36,7 +36,7 @@ class RelayLimits:
 
     requests: int = 200
     at_once: int = 4
-    request_bytes: int = 4 * MIB
+    request_bytes: int = 2 * MIB
     sent_bytes: int = 128 * MIB
     """All requests together: a conversation is sent anew with every turn."""
     received_bytes: int = 32 * MIB

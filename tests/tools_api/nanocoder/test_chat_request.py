@@ -63,3 +63,16 @@ def test_garbage_is_refused_in_short_words(body: bytes) -> None:
     with pytest.raises(RequestRefused) as refused:
         rebuilt(body, model="m")
     assert len(str(refused.value)) <= 300
+
+
+@pytest.mark.parametrize("field", ["stop", "messages", "tools"])
+def test_millions_of_values_are_refused_before_they_are_looked_at(field: str) -> None:
+    value = [""] * 300_000
+    with pytest.raises(RequestRefused, match="more than 20000 values"):
+        rebuilt(json.dumps({**MINIMAL, field: value}).encode(), model="m")
+
+
+def test_a_long_conversation_is_not_too_much() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "write_file", "arguments": "{}"}}
+    turn = [{"role": "assistant", "content": "x" * 500, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1"}]
+    assert rebuilt(json.dumps({**MINIMAL, "messages": turn * 400}).encode(), model="m")
