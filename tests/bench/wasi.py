@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 
@@ -38,12 +39,17 @@ async def main(runs: int) -> None:
     print(f"start with self-test: {(time.perf_counter() - started) * 1000:.0f} ms; {runs} runs each, ms")
     tool = PythonCoder(sandbox, PythonCoderOptions())
     try:
-        for name, code in CASES.items():
-            await _compare(name, lambda code=code: _in_sandbox(tool, code), lambda code=code: _bare(code), runs)
-        await _at_once(tool)
-        _print_memory()
+        with TemporaryDirectory() as name:
+            await _measure(tool, Path(name), runs)
     finally:
         await sandbox.aclose()
+
+
+async def _measure(tool: PythonCoder, workspace: Path, runs: int) -> None:
+    for name, code in CASES.items():
+        await _compare(name, lambda code=code: _in_sandbox(tool, workspace, code), lambda code=code: _bare(code), runs)
+    await _at_once(tool, workspace)
+    _print_memory()
 
 
 async def _compare(name: str, ours: Callable[[], Awaitable[None]], bare: Callable[[], Awaitable[None]], n: int) -> None:
@@ -56,8 +62,8 @@ async def _compare(name: str, ours: Callable[[], Awaitable[None]], bare: Callabl
     print(f"{name:24} wasi {_figures(times[0])}   bare {_figures(times[1])}")
 
 
-async def _in_sandbox(tool: PythonCoder, code: str) -> None:
-    call = ToolCall(arguments={"code": code}, workspace=Path("/nonexistent"), timeout_s=60, caller="bench")
+async def _in_sandbox(tool: PythonCoder, workspace: Path, code: str) -> None:
+    call = ToolCall(arguments={"code": code}, workspace=workspace, timeout_s=60, caller="bench")
     output = await tool.run(call)
     if output.error:
         raise SystemExit(output.error.message)
@@ -68,12 +74,12 @@ async def _bare(code: str) -> None:
     await process.communicate()
 
 
-async def _at_once(tool: PythonCoder) -> None:
+async def _at_once(tool: PythonCoder, workspace: Path) -> None:
     started = time.perf_counter()
     took: list[float] = []
 
     async def one() -> None:
-        await _in_sandbox(tool, "print(1)")
+        await _in_sandbox(tool, workspace, "print(1)")
         took.append((time.perf_counter() - started) * 1000)
 
     await asyncio.gather(*(one() for _ in range(AT_ONCE)))
@@ -81,7 +87,7 @@ async def _at_once(tool: PythonCoder) -> None:
 
 
 def _print_memory() -> None:
-    for process in psutil.Process().children(recursive=True):
+    for process in psutil.Process().children():
         if any("wasi/child/server.py" in word for word in process.cmdline()):
             memory = process.memory_full_info()
             print(

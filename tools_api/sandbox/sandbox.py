@@ -195,7 +195,7 @@ class Sandbox:
                     return await session.run(job, limits, on_output)
                 return await level.run(job, limits, on_output)
             except LevelFailed as error:
-                _log.warning("sandbox_broken", level=level.name, reason=str(error))
+                _log.warning("sandbox_broken", sandbox_level=level.name, reason=str(error))
                 await self._choose_again(report)
         self._level_for(job)
         raise SandboxUnavailable("The sandbox failed to start twice; it works again, repeat the call.", retry_after=1.0)
@@ -229,7 +229,9 @@ class Sandbox:
         level, report = await self._examine()
         if (report.level, report.reason) != (self._report.level, self._report.reason):
             passed_over = {item.level: item.reason for item in report.passed_over}
-            _log.info("sandbox_checked", level=report.level or "off", reason=report.reason, passed_over=passed_over)
+            _log.info(
+                "sandbox_checked", sandbox_level=report.level or "off", reason=report.reason, passed_over=passed_over
+            )
         if level is not self._level:
             await self._sessions.end_all()
         self._level, self._report = level, report

@@ -30,7 +30,9 @@ async def test_the_next_level_of_the_list_is_used_and_health_says_why(open_folde
         health = await server.health()
         assert (health["status"], health["sandbox"]) == ("ok", "wasi")
         assert health["sandbox_passed_over"] == {"ns-seccomp": "missing"}
-        assert "bubblewrap is not installed" in server.log()
+        checked = next(line for line in server.log().splitlines() if "sandbox_checked" in line)
+        assert '"sandbox_level":"wasi"' in checked.replace(": ", ":")
+        assert "bubblewrap is not installed" in checked
         async with server.client.get(f"{server.url}/v1/tools", headers={"X-API-Key": KEY}) as answer:
             described = await answer.text()
         assert "Python 3.14" in described
