@@ -2,7 +2,7 @@
 #   docker build --file deploy/docker/tools.Dockerfile --tag twinport-tools .
 # Runs as uid 10001 and needs no writable path but /data and a small /tmp. The sandbox (bubblewrap) makes user
 # namespaces, which Docker's default profile forbids: see the tools service of deploy/compose.yaml. Where they are
-# forbidden python_coder answers 503 and every other tool works.
+# forbidden python_coder answers 503 and every other tool works. The same image is a runner: python -m tools_api.runner
 
 FROM python:3.13-slim-trixie AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -27,6 +27,7 @@ RUN apt-get update \
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY pyproject.toml config.py ./
+COPY prompts ./prompts
 COPY shared ./shared
 COPY tools_api ./tools_api
 RUN python -m compileall -q config.py shared tools_api

@@ -34,6 +34,9 @@ class TestDockerfile:
         assert len(installs) == 1
         assert "--require-hashes --requirement /tmp/runtime.lock" in installs[0]
 
+    def test_the_folders_that_the_settings_insist_on_are_copied(self, dockerfile: Path) -> None:
+        assert "COPY prompts ./prompts" in instructions(dockerfile)
+
     def test_it_has_a_health_check_and_a_stop_signal(self, dockerfile: Path) -> None:
         kinds = {line.split()[0] for line in instructions(dockerfile)}
         assert kinds >= {"HEALTHCHECK", "STOPSIGNAL"}

@@ -9,6 +9,9 @@ if it does not, nothing is run (`SandboxUnavailable`, 503). No field of a reques
 
 The calls of a session (`sessions.py`) share one such sandbox, which is its owner's alone and stands still in between.
 
+That is the level `ns-seccomp`. Others are chosen by name, best first, each with a self-test and a docstring that says
+what it covers: `wasi`, `remote` (a runner elsewhere) and `landlock` (for containers that refuse namespaces).
+
 Covered, each by a test that attacks it (`tests/tools_api/sandbox/`): files, environment, processes, sockets and shared
 memory of the host; the network, loopback included; more privileges; the kernel's rarely used doors; endless loops,
 forks, memory, files, output; daemons that outlive their run; hostile file names and forged answers.

@@ -114,3 +114,33 @@ def test_with_loopback_it_allows_tcp_and_no_other_socket(
 ) -> None:
     program = compile_filter(machine, loopback=True)
     assert _verdict(program, ARCHITECTURES[machine], NUMBERS[machine]["socket"], *arguments) == verdict
+
+
+NEIGHBOURS = {
+    "x86_64": {"socket": 41, "connect": 42, "socketpair": 53, "fchmod": 91, "setpriority": 141, "prlimit64": 302},
+    "aarch64": {"socket": 198, "connect": 203, "socketpair": 199, "fchmod": 52, "setpriority": 140, "prlimit64": 261},
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "verdict"),
+    [
+        ("socket", (1, 1, 0), EPERM),
+        ("connect", (3, 0, 0), EPERM),
+        ("socketpair", (1, 1 | 0o2004000, 0), ALLOW),
+        ("socketpair", (1, 2, 0), EPERM),
+        ("fchmod", (3, 0), 0x50000),
+        ("setpriority", (0, 0, 5), ALLOW),
+        ("setpriority", (0, 1, 5), EPERM),
+        ("setpriority", (1, 0, 5), EPERM),
+        ("setpriority", (2, 0, 5), EPERM),
+        ("prlimit64", (0, 7, 0, 0), ALLOW),
+        ("prlimit64", (1, 7, 0, 0), EPERM),
+    ],
+)
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_without_namespaces_nothing_reaches_a_neighbour(
+    machine: str, call: str, arguments: tuple[int, ...], verdict: int
+) -> None:
+    program = compile_filter(machine, namespaces=False)
+    assert _verdict(program, ARCHITECTURES[machine], NEIGHBOURS[machine][call], *arguments) == verdict

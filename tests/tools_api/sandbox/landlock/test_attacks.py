@@ -90,7 +90,6 @@ ATTACKS = {
     "another's limits": "resource.prlimit(PID, resource.RLIMIT_CORE)",
     "another's processors": "os.sched_setaffinity(PID, os.sched_getaffinity(PID))",
     "another's priority": "os.setpriority(os.PRIO_PROCESS, PID, os.getpriority(os.PRIO_PROCESS, PID))",
-    "a group's priority": "g = os.getpgid(PID); os.setpriority(os.PRIO_PGRP, g, os.getpriority(os.PRIO_PGRP, g))",
     "watch a file": "assert libc.inotify_add_watch(libc.inotify_init(), b'FOLDER/secret', 2) >= 0",
     "a user namespace": "assert libc.unshare(0x10000000) == 0",
     "memory that nobody maps": "os.memfd_create('x')",
