@@ -11,10 +11,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError, best_match  # pyright: ignore[reportUnknownVariableType] - its default key is untyped
 
 from main_api.agents.leniency import repaired_json
+from main_api.agents.literal_expressions import as_written
 from shared.tools_contract import JsonObject, ToolDefinition
 
 _FREE_TEXT = frozenset({"query", "q", "search", "search_query", "question", "topic", "task", "request"})
 """Arguments that a person's own words can stand in for. Code, expressions, names and paths are none of them."""
+_EXPRESSION = "expression"
 _LONGEST_ERROR = 400
 
 
@@ -37,7 +39,8 @@ def parse_arguments(written: str) -> Any:
 
 
 class ArgumentFitter:
-    """Fit arguments to one tool. `verbatim` is for models that can only copy: their free text must occur in `seen`."""
+    """Fit arguments to one tool. `verbatim` is for models that can only copy: their free text must occur in `seen`,
+    and a calculation that the request writes out is taken from there."""
 
     def __init__(self, tool: ToolDefinition, *, request: str, verbatim: bool) -> None:
         self._tool = tool
@@ -49,7 +52,7 @@ class ArgumentFitter:
 
     def fit(self, value: Any, *, seen: str) -> JsonObject:
         """Return arguments that the tool's schema accepts. Raises `BadArguments`."""
-        arguments = self._free_text_filled(self._renamed(self._as_object(value)), seen)
+        arguments = self._filled_in(self._renamed(self._as_object(value)), seen)
         problem = self._problem(arguments)
         if problem:
             raise BadArguments(problem)
@@ -72,10 +75,12 @@ class ArgumentFitter:
             return {**{key: kept for key, kept in arguments.items() if key != unknown[0]}, only: value}
         return arguments
 
-    def _free_text_filled(self, arguments: JsonObject, seen: str) -> JsonObject:
+    def _filled_in(self, arguments: JsonObject, seen: str) -> JsonObject:
         if not self._request:
             return arguments
         filled = dict(arguments)
+        if self._verbatim and isinstance(expression := filled.get(_EXPRESSION), str):
+            filled[_EXPRESSION] = as_written(expression, self._request)
         for key in self._properties:
             if key.lower() in _FREE_TEXT and self._is_string(key) and not self._usable(key, arguments, seen):
                 filled[key] = self._request

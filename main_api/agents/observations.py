@@ -1,15 +1,11 @@
 """What a model is told about a tool's result: its content or error, capped, and the names of the files it made."""
 
-import re
 from dataclasses import dataclass
 
 from shared.tools_contract import JsonObject, ToolResult
 
 _SHORTEST_CAP = 400
-_MOST_LINES = 20
-_LONGEST_LINE = 40
 _MARK_ROOM = 44  # of the line that says how much was left out
-_FLAT_LIST = re.compile(r"[\[(]([^\[\]()]+)[\])]")
 _CHARS_OF_CONTEXT = 3 / 4
 """Characters per token of the window that one observation may take: about a quarter of it."""
 
@@ -43,15 +39,6 @@ def describe(result: ToolResult, *, cap: int) -> str:
     if result.artifacts:
         text = f"{text}\nFiles: {', '.join(artifact.name for artifact in result.artifacts)}".strip()
     return shortened(text, cap)
-
-
-def plainly(text: str) -> str:
-    """Write a short list of values in one line and without brackets, for models that can only copy."""
-    lines = text.splitlines()
-    if 1 < len(lines) <= _MOST_LINES and all(len(line) <= _LONGEST_LINE for line in lines):
-        return ", ".join(line.strip() for line in lines)
-    flat = _FLAT_LIST.fullmatch(text)
-    return flat.group(1) if flat else text
 
 
 def shortened(text: str, cap: int) -> str:

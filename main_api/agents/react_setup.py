@@ -8,16 +8,16 @@ from main_api.agents.conversation import last_request, recent_exchanges, with_in
 from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Task
 from main_api.backends.protocol import Capabilities, Message
-from main_api.backends.tool_shortlist import ToolWords, one_sentence, spoken_of
 from main_api.events import Notice
+from main_api.tool_shortlist import ToolWords, one_sentence, spoken_of
 from shared.errors import InvalidRequest
 from shared.tools_contract import JsonObject, ToolDefinition
 
 _FOR_ONE_TURN_ONLY = frozenset({"tools", "tool_choice", "response_format", "n", "stop", "logprobs", "top_logprobs"})
 _MEANINGLESS_IN_STEPS = ("stop", "logprobs", "top_logprobs")
 _SMALLEST_STEP = 200
-_EXCHANGES = 1
-"""The shipped model takes its arguments from any request that it sees."""
+_EXCHANGES = 2
+"""What the shipped model is trained with: a request and the one that it follows up."""
 
 
 def refuse_what_cannot_be_honoured(task: Task) -> None:
@@ -46,7 +46,7 @@ def notices(task: Task, usable: Sequence[ToolDefinition]) -> list[Notice]:
         return found
     capabilities = task.model.capabilities
     if capabilities.tool_prompt == "signature" and len(_visible(task)) < len(task.messages):
-        found.append(Notice("history_trimmed", "This small model sees only the last request when it uses tools."))
+        found.append(Notice("history_trimmed", "This small model sees only the last two requests when it uses tools."))
     ignored = [] if capabilities.tool_mode == "native" else _ignored(task)
     if ignored:
         message = f"Ignored, because this model answers in steps: {', '.join(ignored)}."

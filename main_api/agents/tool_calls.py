@@ -13,7 +13,7 @@ from typing import Any
 from main_api.agents.arguments import ArgumentFitter, BadArguments, parse_arguments
 from main_api.agents.clock import closing
 from main_api.agents.leniency import folded_name
-from main_api.agents.observations import Observation, describe, plainly
+from main_api.agents.observations import Observation, describe
 from main_api.events import Event, Notice, SourceFound, ToolCallFinished, ToolCallStarted
 from main_api.toolbox.protocol import Toolbox
 from shared.errors import TwinportError
@@ -158,8 +158,6 @@ class ToolCalls:
 
     def _observation(self, call: "_Prepared", result: ToolResult) -> Observation:
         text = describe(result, cap=self._limits.observation_chars)
-        if self._verbatim and result.ok:
-            text = plainly(text)
         return Observation(call_id=call.id, name=call.name, arguments=call.arguments, text=text, ok=result.ok)
 
 

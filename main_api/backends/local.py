@@ -26,10 +26,10 @@ from shared.tools_contract import JsonObject
 
 _SCAN_CACHED_S: Final = 2.0
 _BUNDLED_DESCRIPTION: Final = (
-    "The small built-in model (4 million parameters), which needs no network, no key and no GPU. It greets, says who "
-    "it is, picks tools for plainly worded requests ('Calculate 12 * 7', 'Search the web for …'), copies what they "
-    "return, and writes titles. It cannot chat freely, knows nothing of the world, understands English only and reads "
-    "at most 1024 tokens. "
+    "The small built-in model (6 million parameters), which needs no network, no key and no GPU. It greets, says who "
+    "it is, calculates, searches, calls other tools and writes small Python programs for plainly worded requests, "
+    "follows up ('and times 3?'), copies what tools return, and plans requests of two parts. It cannot chat freely, "
+    "knows nothing of the world, often misses unusual wordings, reads English only and at most 1024 tokens. "
     f"{BUNDLED_ADVICE}"
 )
 _BUNDLED_DEFAULTS: Final[Mapping[str, Any]] = {"temperature": 0, "max_tokens": 200}

@@ -16,8 +16,6 @@ from main_api.backends.protocol import Capabilities
 
 LlamaCppEngine = Literal["xllamacpp", "llama-server", "llama-cpp-python"]
 
-_BUNDLED_CONTEXT = 1024
-"""The bundled model was trained on shorter texts than its header allows."""
 _PROMPT_CACHE_MB = 512
 _CHILDREN = "main_api.backends.engines"
 
@@ -91,8 +89,6 @@ class LlamaCpp:
 def context_of(model: LocalModel, options: EngineOptions) -> int:
     """Return the tokens of one slot: what is configured, but not more than the model was trained with."""
     trained = model.facts.context_length if model.facts else None
-    if model.is_bundled:
-        trained = _BUNDLED_CONTEXT
     return min(options.context, trained or options.context)
 
 

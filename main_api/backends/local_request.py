@@ -13,7 +13,7 @@ import orjson
 
 from main_api.backends.openai_wire_json import as_list, as_object
 from main_api.backends.protocol import Capabilities
-from main_api.backends.tool_shortlist import ToolWords, spoken_of
+from main_api.tool_shortlist import ToolWords, spoken_of
 from shared.errors import InvalidRequest
 from shared.tools_contract import JsonObject
 
@@ -117,7 +117,7 @@ def _settle_tools(body: JsonObject) -> None:
 
 def _narrow_tools(body: JsonObject) -> None:
     """Leave a small model the tools that the request speaks of, which it then must call."""
-    last = as_object(_list(body["messages"])[-1]) or {}
+    last = as_object(cast("Sequence[object]", body["messages"])[-1]) or {}
     request, tools = last.get("content"), _list(body.get("tools", []))
     if body.get("tool_choice", "auto") != "auto" or last.get("role") != "user" or not isinstance(request, str):
         return

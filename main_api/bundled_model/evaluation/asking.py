@@ -9,7 +9,7 @@ from typing import Any, Final
 from main_api.agents.arguments import ArgumentFitter, BadArguments
 from main_api.agents.collect import collect
 from main_api.agents.conversation import Transcript, last_request
-from main_api.agents.observations import Observation, plainly
+from main_api.agents.observations import Observation
 from main_api.agents.prompts import PromptLibrary
 from main_api.agents.protocol import Task
 from main_api.agents.react_setup import offered, opening, turn_options
@@ -127,7 +127,7 @@ class Steps:
             call_id=f"call_{self._number}",
             name=tool,
             arguments=arguments,
-            text=as_observed(observation),
+            text=observation,
             ok=not is_error(observation),
         )
         self._dialogue.record(turn, [seen])
@@ -138,11 +138,6 @@ class Steps:
             return fitter.fit(arguments, seen=self._dialogue.seen()) if fitter else None
         except BadArguments:
             return None
-
-
-def as_observed(observation: str) -> str:
-    """Return a tool's text as this model is shown it."""
-    return observation if is_error(observation) else plainly(observation)
 
 
 def is_error(observation: str) -> bool:

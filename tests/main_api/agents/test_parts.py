@@ -4,7 +4,7 @@ import pytest
 
 from main_api.agents.arguments import ArgumentFitter, BadArguments, parse_arguments
 from main_api.agents.collect import Collected
-from main_api.agents.observations import describe, observation_cap, plainly, shortened
+from main_api.agents.observations import describe, observation_cap, shortened
 from main_api.agents.react import ReactOptions
 from main_api.agents.registry import create_agents
 from main_api.agents.repetition import LoopWatch, stutters
@@ -60,17 +60,27 @@ def test_a_shortened_text_is_never_longer_than_its_cap(length):
 
 
 @pytest.mark.parametrize(
-    ("text", "plain"),
+    ("request_", "expression"),
     [
-        ("84", "84"),
-        ("[1, 3, 5]", "1, 3, 5"),
-        ("1\n4\n9", "1, 4, 9"),
-        ("[[1], [2]]", "[[1], [2]]"),
-        ("a long line of prose " * 5 + "\nand another", "a long line of prose " * 5 + "\nand another"),
+        ("Calculate 25 * 7", "25 * 7"),
+        ("what's (83 - 19)/4 please", "(83 - 19)/4"),
+        ("1,240 × 38?", "1240 * 38"),
+        ("Our invoice: what is 19% of 4,320?", "19% of 4320"),
+        ("2^10+sqrt(144)", "2**10+sqrt(144)"),
+        ("12 * 7 and 3 + 4", "25% of 7"),
+        ("nine times eight", "25% of 7"),
+        ("half of 274", "25% of 7"),
     ],
 )
-def test_short_lists_are_written_plainly(text, plain):
-    assert plainly(text) == plain
+def test_a_model_that_copies_gets_the_only_calculation_as_it_is_written(request_, expression):
+    fitted = fitter(request=request_, verbatim=True).fit({"expression": "25% of 7"}, seen=request_)
+    assert fitted == {"expression": expression}
+    assert fitter(request=request_).fit({"expression": "25% of 7"}, seen="") == {"expression": "25% of 7"}
+
+
+def test_more_than_the_written_calculation_is_kept():
+    fitted = fitter(request="12 * 7, halved", verbatim=True).fit({"expression": "(12*7) / 2"}, seen="")
+    assert fitted == {"expression": "(12*7) / 2"}
 
 
 @pytest.mark.parametrize("unit", ["6", "a math  ", " ", "15, ", "and so on and on, "])

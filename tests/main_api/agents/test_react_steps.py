@@ -173,7 +173,7 @@ async def test_a_small_model_gets_signatures_the_bare_request_and_a_bound():
     assert "- calculator(expression): Calculate a mathematical expression exactly.\n" in system["content"]
     assert "- websearch(query): Search the web.\n" in system["content"]
     assert system["content"].startswith("Be kind.\n\n")
-    assert shown == history[5:]
+    assert shown == history[3:]
     assert [notice.code for notice in collected.notices] == ["history_trimmed"]
     assert asked.options[0]["max_tokens"] == 256
 

@@ -13,10 +13,7 @@ from main_api.backends.openai_compatible import OpenAICompatibleBackend, OpenAIC
 from shared.http_client import create_http_session
 
 BUNDLED = Path(__file__).parents[3] / "main_api" / "backends" / "bundled" / "twinport-tiny.gguf"
-GREETING = (
-    "Hello! I am the small built-in model of this platform. Ask me to calculate, search, read your documents, "
-    "write slides or make a plan."
-)
+GREETING = "Hello! How can I help you?"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -62,6 +62,10 @@ def test_several_calls_are_allowed_unless_the_caller_says_no() -> None:
     assert prepared(tools=[TOOL], parallel_tool_calls=False)["parallel_tool_calls"] is False
 
 
+def test_messages_may_be_any_sequence() -> None:
+    assert names(small("", messages=({"role": "user", "content": "Weather in Rome?"},))) == ["get_weather"]
+
+
 def test_a_small_model_is_left_the_tools_that_the_request_speaks_of() -> None:
     body = small("Weather in Rome?")
     assert (names(body), body["tool_choice"]) == (["get_weather"], "required")

@@ -1,10 +1,9 @@
 """What is made of a tool's result: the answer, or one more try."""
 
 import json
-from collections.abc import Sequence
 from typing import Final
 
-from main_api.bundled_model.evaluation.asking import Asker, as_observed, user
+from main_api.bundled_model.evaluation.asking import Asker, user
 from main_api.bundled_model.evaluation.judgement import ANSWER, Judgement, shown
 from main_api.bundled_model.evaluation.offered import KNOWN_NAMES, as_openai, including
 from main_api.bundled_model.evaluation.scoring import same_answer, same_arguments
@@ -18,7 +17,7 @@ async def observations(asker: Asker, item: ObservationItem) -> list[Judgement]:
     steps = asker.steps([user(item.request)], including(item.tool, item.arguments))
     await steps.work(item.tool, item.arguments, item.observation)
     step = await steps.take()
-    accepted = _as_shown(item.answers, item.observation)
+    accepted = item.answers
     asked, wanted = f"{item.request}\n{item.tool}: {item.observation}", " or ".join(accepted)
     judged = Judgement(ANSWER, same_answer(step.answer, accepted), asked, wanted, step.answer or step.written)
     kind = item.tool if item.tool in KNOWN_NAMES else "unknown tools"
@@ -40,20 +39,13 @@ async def failures(asker: Asker, item: FailureItem) -> list[Judgement]:
     if item.expect == "retry":
         again = step.tool == item.tool and same_arguments(step.arguments, [item.arguments])
         return [Judgement(_AGAIN, again, asked, f"{item.tool} {shown(item.arguments)}", step.written)]
-    accepted = _as_shown(item.answers, item.observations[-1])
+    accepted = item.answers
     right = same_answer(step.answer, accepted)
     end = "two errors" if item.observations[-1].startswith("Error: ") else "an error and a result"
     got = step.answer or step.written
     return [
         Judgement(figure, right, asked, " or ".join(accepted), got) for figure in (ANSWER, f"after {end}: {ANSWER}")
     ]
-
-
-def _as_shown(answers: Sequence[str], observation: str) -> list[str]:
-    """Return the accepted answers, and the same with the result as the product shows it to this model."""
-    plain = as_observed(observation)
-    also = [answer.replace(observation, plain) for answer in answers]
-    return list(dict.fromkeys((*answers, *also)))
 
 
 async def _natively(asker: Asker, item: ObservationItem) -> str:

@@ -115,12 +115,12 @@ async def test_a_result_is_shown_as_the_product_shows_it() -> None:
         "observation": "[1, 2]",
         "answers": ["The program printed: [1, 2]"],
     }
-    model = ScriptedModel(step("calculator"), step("finish", answer="The program printed: 1, 2"), "Something")
+    model = ScriptedModel(step("calculator"), step("finish", answer="The program printed: [1, 2]"), "Something")
 
     judged = await judge("observations", line, model)
 
     shown = model.asked[1][0]
-    assert shown[-1] == {"role": "user", "content": "Observation: 1, 2"}
+    assert shown[-1] == {"role": "user", "content": "Observation: [1, 2]"}
     assert orjson.loads(shown[-2]["content"])["thought"] == "I use python_coder."
     assert judged[ANSWER].counts
     assert model.asked[2][0][-1]["content"] == "[1, 2]"

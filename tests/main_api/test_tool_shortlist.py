@@ -2,7 +2,7 @@
 
 import pytest
 
-from main_api.backends.tool_shortlist import ToolWords, one_sentence, spoken_of
+from main_api.tool_shortlist import ToolWords, one_sentence, spoken_of
 
 WEATHER = ToolWords("get_weather", "Get the current weather of a city.", ("city",))
 LIGHT = ToolWords("switch_light", "Switch the light in a room on or off.", ("room", "state"))
