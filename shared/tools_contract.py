@@ -53,12 +53,15 @@ class InvokeRequest(_Request):
     """One call of a tool.
 
     `workspace` names an isolated folder that lives on between calls (a session's id, say); without one the call gets
-    a fresh folder that is gone afterwards, except for its artifacts. `deadline_ms` is counted from the arrival. With
-    `stream` the answer is server-sent events: `output` as the tool prints, then one `result` or one `error`.
+    a fresh folder that is gone afterwards, except for its artifacts. `acting_for` names the person for whom the service
+    calls: turns are taken by person, and what a tool keeps between calls is that person's alone. `deadline_ms` is
+    counted from the arrival. With `stream` the answer is server-sent events: `output` as the tool prints, then one
+    `result` or one `error`.
     """
 
     arguments: JsonObject = Field(default_factory=dict)
     workspace: Annotated[str, Field(pattern=WORKSPACE_PATTERN)] | None = None
+    acting_for: Annotated[str, Field(max_length=128)] | None = None
     deadline_ms: Annotated[int, Field(ge=1, le=600_000)] = 30_000
     request_id: Annotated[str, Field(max_length=128)] | None = None
     stream: bool = False

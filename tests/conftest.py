@@ -18,8 +18,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, for the servers that they share.
 
     The attacks on the sandbox and the two whole servers run in the same one, hence after each other: both are about
-    limits of this machine.
+    limits of this machine. Where code runs for real is not the fast part.
     """
     for item in items:
+        if item.get_closest_marker("sandbox"):
+            item.add_marker(pytest.mark.slow)
         heavy = item.get_closest_marker("sandbox") or "/e2e/" in item.nodeid
         item.add_marker(pytest.mark.xdist_group("machine" if heavy else item.nodeid.partition("::")[0]))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check, the same here and in CI. Stops at the first stage that fails.
 #   bash tests/run.sh          everything
-#   bash tests/run.sh fast     without the tests that start real servers and engines
+#   bash tests/run.sh fast     without the tests that start real servers, engines and sandboxes
 #   bash tests/run.sh training only what needs torch: types and tests of the bundled model's training and export. Makes
 #                              .venv-training from its lock. On Linux that is the CUDA build of torch, some GB; any
 #                              environment that holds the extras training, dev and mlx, with the much smaller CPU build

@@ -16,7 +16,7 @@ from main_api.chat.run import ChatRun
 from main_api.chat.titles import Titles
 from main_api.sessions.service import SessionService
 from main_api.toolbox.artifacts import Artifacts
-from main_api.toolbox.protocol import Toolbox
+from main_api.toolbox.protocol import Toolbox, Toolboxes
 from main_api.usage.service import UsageRecorder
 from shared.errors import InvalidRequest, PermissionDenied, Unavailable
 from shared.tools_contract import ToolDefinition
@@ -31,7 +31,7 @@ class ChatParts:
 
     router: ModelRouter
     agents: AgentRegistry
-    toolbox: Toolbox
+    toolbox: Toolboxes
     sessions: SessionService
     titles: Titles
     artifacts: Artifacts
@@ -64,22 +64,22 @@ class ChatService:
             return RelayRun(call, model=model, accounting=accounting)
         return ChatRun(
             agent=agent,
-            task=await self._task(call, model, with_tools=agent_type != _WITHOUT_TOOLS),
+            task=await self._task(call, model, principal, with_tools=agent_type != _WITHOUT_TOOLS),
             accounting=accounting,
             conversation=self._conversation(call, principal) if kept else None,
             claim=partial(self._parts.artifacts.claim, principal.user_id),
         )
 
-    async def _task(self, call: ChatCall, model: ResolvedModel, *, with_tools: bool) -> Task:
-        toolbox, tools = (await self._tools(call)) if with_tools else (None, ())
+    async def _task(self, call: ChatCall, model: ResolvedModel, principal: Principal, *, with_tools: bool) -> Task:
+        toolbox, tools = (await self._tools(call, principal)) if with_tools else (None, ())
         return Task(messages=call.messages, model=model, options=call.options, toolbox=toolbox, tools=tools)
 
-    async def _tools(self, call: ChatCall) -> tuple[Toolbox | None, tuple[ToolDefinition, ...]]:
+    async def _tools(self, call: ChatCall, principal: Principal) -> tuple[Toolbox | None, tuple[ToolDefinition, ...]]:
         try:
             definitions = await self._parts.toolbox.definitions(call.server_tools)
         except Unavailable:  # the chat goes on without tools, and the agent says so
             return None, ()
-        return self._parts.toolbox, tuple(definitions)
+        return self._parts.toolbox.of_person(f"user-{principal.user_id}"), tuple(definitions)
 
     def _conversation(self, call: ChatCall, principal: Principal) -> Conversation:
         return Conversation(

@@ -82,8 +82,14 @@ class ToolsClient:
         """See `Toolbox.definitions`. While the tools API is down, the last known tools are listed as not available."""
         return await self._catalog.definitions(allowed)
 
-    async def invoke(self, name: str, arguments: JsonObject, *, workspace: str | None = None) -> ToolResult:
-        """See `Toolbox.invoke`."""
+    def of_person(self, person: str) -> "PersonsToolbox":
+        """Return the same tools, called for `person`."""
+        return PersonsToolbox(self, person)
+
+    async def invoke(
+        self, name: str, arguments: JsonObject, *, workspace: str | None = None, acting_for: str | None = None
+    ) -> ToolResult:
+        """See `Toolbox.invoke`; `acting_for` is the person for whom it is called."""
         name = self._catalog.resolve(name)
         if not _TOOL_NAME.fullmatch(name):
             return ToolResult.failed("unknown_tool", f"There is no tool {name[:80]!r}.")
@@ -95,8 +101,11 @@ class ToolsClient:
                 workspace=workspace,
                 deadline_ms=deadline_ms,
                 request_id=current_request_id()[:128],
+                acting_for=acting_for,
             )
-            body = orjson.dumps(request.model_dump(exclude_unset=True))  # an older tools API refuses newer fields
+            body = orjson.dumps(
+                request.model_dump(exclude_unset=True, exclude={} if acting_for else {"acting_for"})
+            )  # an older tools API refuses newer fields
         except (ValidationError, TypeError) as error:
             return ToolResult.failed("invalid_arguments", f"The call cannot be sent: {str(error)[:300]}")
         return await self._invoke(name, body, timeout_s=timeout_s)
@@ -186,6 +195,22 @@ class ToolsClient:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=read_timeout_s),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonsToolbox:
+    """The toolbox of one person: turns, sessions and what else a tool keeps are that person's own."""
+
+    client: ToolsClient
+    person: str
+
+    async def definitions(self, allowed: Sequence[str] | None = None) -> list[ToolDefinition]:
+        """See `Toolbox.definitions`."""
+        return await self.client.definitions(allowed)
+
+    async def invoke(self, name: str, arguments: JsonObject, *, workspace: str | None = None) -> ToolResult:
+        """See `Toolbox.invoke`."""
+        return await self.client.invoke(name, arguments, workspace=workspace, acting_for=self.person)
 
 
 def _result(name: str, status: int, raw: bytes) -> ToolResult:

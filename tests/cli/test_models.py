@@ -81,7 +81,7 @@ def test_the_bundled_model_is_always_listed(tmp_path: Path) -> None:
 def test_a_pulled_model_is_whole_listed_and_can_be_removed(files: FileServer, tmp_path: Path) -> None:
     result = models(tmp_path, "pull", files.url)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == "local/tiny is here (4.6 MB).\n"
+    assert result.stdout == "local/tiny is here (6.1 MB).\n"
     pulled = tmp_path / "models" / "tiny.gguf"
     assert hashlib.sha256(pulled.read_bytes()).digest() == hashlib.sha256(files.content).digest()
     assert "local/tiny " in models(tmp_path, "list").stdout

@@ -147,7 +147,7 @@ class Invoker:
 
     async def _placed(self, call: _Call) -> ToolResult:
         """Wait for the workspace first: who waits for that should not hold a slot."""
-        caller = Caller(call.caller, call.request.workspace or "")
+        caller = Caller(call.caller, call.request.acting_for or call.request.workspace or "")
         slots = self._slots.of(call.definition.name)
         async with (
             slots.place(caller),
@@ -176,6 +176,7 @@ def _tool_call(call: _Call, workspace: Path) -> ToolCall:
         timeout_s=max(call.seconds_left, 0.001),
         caller=call.caller,
         workspace_name=call.request.workspace,
+        acting_for=call.request.acting_for,
         on_output=call.live.write if call.live and call.definition.streams else None,
     )
 

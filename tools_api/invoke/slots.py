@@ -1,7 +1,8 @@
 """Whose call runs next: each tool has some slots, and callers take turns, so that none waits for another's hundred.
 
 A caller is a service (the name of its key) and the one whom it acts for. Services take turns first, then the callers of
-a service: who makes up many workspaces gains nothing over other services. One caller never holds a tool's last slot.
+a service (the persons for whom it calls, or its workspaces): who makes up many workspaces gains nothing over other
+services. Where a tool has several slots, one caller never holds the last.
 """
 
 import asyncio

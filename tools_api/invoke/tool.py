@@ -17,9 +17,10 @@ class ToolCall:
     """One call, checked: `arguments` fit the tool's schema, `workspace` is a folder that only this call uses now.
 
     `timeout_s` is what is left of the caller's deadline; the boundary enforces it too, a tool may end earlier with
-    a better message. `caller` names the service that called, `workspace_name` the workspace that it named, if any: for
-    fairness and logs, and for what a tool keeps between calls of the same two. `on_output` is there when it wants
-    to read along; a tool whose definition says `streams` then tells it what it prints.
+    a better message. `caller` names the service that called, `workspace_name` the workspace and `acting_for` the person
+    that it named, if any: for fairness and logs, and for what a tool keeps between calls of the same three.
+    `on_output` is there when it wants to read along; a tool whose definition says `streams` then tells it what it
+    prints.
     """
 
     arguments: JsonObject
@@ -27,6 +28,7 @@ class ToolCall:
     timeout_s: float
     caller: str
     workspace_name: str | None = None
+    acting_for: str | None = None
     on_output: OutputListener | None = None
 
 

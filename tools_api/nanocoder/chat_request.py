@@ -110,7 +110,10 @@ def rebuilt(body: bytes, *, model: str) -> bytes:
         raise RequestRefused(f"{where or 'the body'}: {problem['msg']}"[:300]) from None
     if request.model != model:
         raise RequestRefused(f"model: the only one here is {model!r}")
-    return request.model_dump_json(exclude_unset=True).encode()
+    try:
+        return request.model_dump_json(exclude_unset=True).encode()
+    except ValueError:  # what pydantic says of hundreds of levels
+        raise RequestRefused("the body is nested too deeply") from None
 
 
 def _has_too_many_values(parsed: object) -> bool:

@@ -12,6 +12,8 @@ from tools_api.sandbox import Limits, Outcome
 _LIMITS = frozenset({"timeout", "cpu", "memory", "output", "files", "processes"})
 """The words that a report may use: they become error types and labels of metrics, which must stay few."""
 _MOST_REASONS = 50
+_LONGEST_OUTPUT = 30_000
+"""Characters of stdout and of stderr that a model is shown; a program gets all of them."""
 _LONGEST_REASON = 200
 _READ_ONLY = "writing outside of the workspace"
 _NETWORK = "network"
@@ -74,9 +76,9 @@ def error_of(answer: Answer) -> ToolError | None:
 
 def as_text(answer: Answer, *, packages: Sequence[str], files: Mapping[str, int], notes: Sequence[str]) -> str:
     """Render what a model wants to read, in the order in which things happened."""
-    parts = [answer.stdout.rstrip("\n"), answer.value or ""]
+    parts = [_without_middle(answer.stdout.rstrip("\n")), answer.value or ""]
     if answer.stderr.strip():
-        parts.append(f"[stderr]\n{answer.stderr.rstrip()}")
+        parts.append(f"[stderr]\n{_without_middle(answer.stderr.rstrip())}")
     parts.append((answer.traceback or "").rstrip())
     if answer.limit_text:
         parts.append(f"[{answer.limit_text}]")
@@ -89,6 +91,14 @@ def as_text(answer: Answer, *, packages: Sequence[str], files: Mapping[str, int]
     if files:
         parts.append("[files: " + ", ".join(f"{name} ({_size(size)})" for name, size in files.items()) + "]")
     return "\n".join(part for part in parts if part) or "(the code printed nothing)"
+
+
+def _without_middle(text: str) -> str:
+    """Keep the ends of a long text, so that what stands after it is not what gets cut."""
+    if len(text) <= _LONGEST_OUTPUT:
+        return text
+    half = _LONGEST_OUTPUT // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
 
 
 def as_data(answer: Answer, files: Sequence[str]) -> dict[str, Any]:

@@ -141,11 +141,13 @@ class PythonCoder:
 
     @asynccontextmanager
     async def _session(self, call: ToolCall, *, within_s: float) -> AsyncGenerator[Session | None]:
-        """Hold the session that the call names, if any; it belongs to the calling service and its workspace."""
+        """Hold the session that the call names, if any; it belongs to the calling service, the person for whom
+        it calls,
+        and the workspace."""
         if (name := call.arguments.get("session")) is None:
             yield None
             return
-        key = SessionKey(call.caller, call.workspace_name or "", str(name))
+        key = SessionKey(call.caller, call.workspace_name or "", str(name), call.acting_for or "")
         async with self._sandbox.session(key, within_s=within_s) as session:
             yield session
 

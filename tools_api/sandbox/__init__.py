@@ -12,9 +12,10 @@ The calls of a session (`sessions.py`) share one such sandbox, which is its owne
 That is the level `ns-seccomp`. Others are chosen by name, best first, each with a self-test and a docstring that says
 what it covers: `wasi`, `remote` (a runner elsewhere) and `landlock` (for containers that refuse namespaces).
 
-Covered, each by a test that attacks it (`tests/tools_api/sandbox/`): files, environment, processes, sockets and shared
-memory of the host; the network, loopback included; more privileges; the kernel's rarely used doors; endless loops,
-forks, memory, files, output; daemons that outlive their run; hostile file names and forged answers.
+Covered, each by a test that attacks it (`tests/tools_api/battery/`, `tests/tools_api/sandbox/`): files, environment,
+processes, sockets and shared memory of the host; the network, loopback included; more privileges; the kernel's rarely
+used doors; endless loops, forks, memory, files, output; daemons that outlive their run; hostile file names and forged
+answers.
 
 NOT covered:
 * Bugs of the kernel in the allowed calls. Who runs code of strangers should put the tools API on a machine or into a

@@ -222,6 +222,8 @@ def _kill_members(folder: Path) -> None:
     except OSError:
         return
     for member in members:
+        if member == "0":  # a process outside of our pid namespace; 0 would be our own group
+            continue
         try:
             os.kill(int(member), signal.SIGKILL)
         except ProcessLookupError:

@@ -1,6 +1,7 @@
 """Adds the packages of an administrator's list to the folder that the sandbox shows.
 
-The list holds pip's requirement lines. Only wheels are installed, so nothing of a package runs on the host. Lines with
+The list holds pip's requirement lines. Only wheels are installed, whatever a line says, so nothing of a package runs on
+the host. Lines with
 hashes are checked against them and bring exactly what they name; the others bring what they need. What is there
 already stays as it is: nothing on the list changes a version that the sandbox's own lock has fixed.
 """
@@ -16,7 +17,11 @@ from pathlib import Path
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_REFUSED = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable")
+_OPTIONS = frozenset(
+    {"--index-url", "-i", "--extra-index-url", "--find-links", "-f", "--no-index", "--pre", "--trusted-host"}
+)
+_PLACE = re.compile(r"(?P<name>[^@]*@\s*)?(?P<place>[^\s;#]*[/\\:][^\s;#]*)")
+"""A path or an address in the place of a package, or behind its name and `@`."""
 _NOT_IMPORTED = {"bin", "docs", "examples", "share", "test", "tests"}
 _PIP = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:")
 _PATIENCE = ("--retries", "1", "--timeout", "20")
@@ -45,8 +50,12 @@ def read_list(path: Path) -> PackageList:
     requirements = [line for line in lines if line and not line.startswith("-")]
     options = [line for line in lines if line.startswith("-")]
     for option in options:
-        if option.startswith(_REFUSED):
+        if re.split(r"[=\s]", option, maxsplit=1)[0] not in _OPTIONS:
             raise UnusableList(f"{path.name} says {option!r}: write the packages themselves, one a line")
+    for line in requirements:
+        place = _PLACE.match(line.split(" --hash")[0].partition(";")[0].strip())
+        if place and not place["place"].endswith(".whl"):
+            raise UnusableList(f"{path.name} says {line!r}: a package at a path or an address has to be a wheel (.whl)")
     return PackageList(tuple(dict.fromkeys(requirements)), tuple(options), path.resolve().parent)
 
 

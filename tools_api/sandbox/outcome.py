@@ -11,7 +11,7 @@ from tools_api.sandbox.limits import Limits
 
 LimitName = Literal["timeout", "cpu", "memory", "output", "files"]
 Level = Literal["ns-seccomp", "landlock-seccomp", "wasi", "remote"]
-"""The levels of isolation that an operator may name; `levels.py` makes them."""
+"""The levels of isolation that an operator may name; `sandbox.py` makes them."""
 MemoryLimit = Literal["cgroup", "watchdog", "engine"]
 """Who limits the memory of a run in sum."""
 OutputListener = Callable[[Literal["stdout", "stderr"], bytes], None]

@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 
 
 def pipe_holding(content: bytes, stack: contextlib.ExitStack) -> int:
-    """Return a descriptor from which `content` (well below a pipe's 64 KiB) can be read once."""
+    """Return a descriptor from which `content` can be read once. Raises `OSError` for more than a pipe holds."""
     read, write = os.pipe()
     stack.callback(os.close, read)
-    os.write(write, content)
-    os.close(write)
+    os.set_blocking(write, False)
+    try:
+        if os.write(write, content) < len(content):
+            raise OSError(errno.EFBIG, "too much for a pipe")
+    finally:
+        os.close(write)
     return read
 
 

@@ -119,8 +119,8 @@ class Sandbox:
 
     @property
     def allows_sessions(self) -> bool:
-        """Say whether the operator does; a level that can't keep them may be in use all the same."""
-        return self._options.sessions.most > 0
+        """Say whether the operator does, and the level in use can keep them."""
+        return self._options.sessions.most > 0 and (self._level is None or isinstance(self._level, KeepsSessions))
 
     async def start(self) -> None:
         """Run the self-test and repeat it from time to time. What fails makes the sandbox unavailable, nothing else."""

@@ -46,11 +46,13 @@ class SessionKey:
     service: str
     workspace: str
     name: str
+    person: str = ""
+    """For whom the service calls, if it says so."""
 
     @property
     def owner(self) -> tuple[str, str]:
-        """Who it belongs to."""
-        return self.service, self.workspace
+        """Who shares the number of sessions: a person, or a workspace where none is named."""
+        return self.service, self.person or self.workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

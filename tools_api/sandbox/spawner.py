@@ -46,16 +46,18 @@ class Spawner:
 
     @contextlib.asynccontextmanager
     async def spawn(self, job: Job, limits: Limits) -> AsyncGenerator[tuple[Execution, CgroupV1 | CgroupV2 | None]]:
-        """Get a sandbox for `job`; at the end nothing of it is left. Raises `SandboxBroken`, `Unusable`."""
-        taken = await self.warm.take(job, limits) if self.warm else None
-        if taken is None:
+        """Get a sandbox for `job`; at the end it is killed, and a moment later nothing of it is left. Raises
+        `SandboxBroken`, `Unusable`."""
+        warm = self.warm
+        taken = await warm.take(job, limits) if warm else None
+        if warm is None or taken is None:
             async with self.spawn_cold(job, limits) as started:
                 yield started
             return
         try:
             yield Execution(taken.process, limits), taken.cgroup
         finally:
-            await asyncio.shield(taken.gone())
+            warm.clear_away(taken)
 
     @contextlib.asynccontextmanager
     async def spawn_cold(

@@ -110,6 +110,16 @@ async def test_a_sessions_id_is_the_workspace_of_its_tools(served: Platform) -> 
     assert served.tools.bodies[-1]["workspace"] is None
 
 
+async def test_tools_learn_for_whom_they_are_called(served: Platform) -> None:
+    model = served.model()
+    computes(served, model)
+    persons: list[str] = []
+    for key in (served.person, served.program):
+        await served.chat(key, model, available_tools=["calculator"], store=False)
+        persons.append(served.tools.bodies[-1]["acting_for"])
+    assert all(person.startswith("user-") for person in persons)
+
+
 async def test_the_request_id_reaches_the_tools(served: Platform) -> None:
     model = served.model()
     computes(served, model)

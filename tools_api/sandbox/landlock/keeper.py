@@ -4,7 +4,7 @@ A script, started by the service with the sandbox's interpreter and never import
 pipes go to what it starts, and its own orders come from a descriptor that the service has filled.
 
 Usage: `python -I -S keeper.py ORDERS_FD RESULT_FD SERVICE_PID`
-ORDERS_FD: eight bytes of length, NUL-separated pairs (see `orders.py`), then a seccomp program.
+ORDERS_FD: eight bytes of length, NUL-separated pairs (see `LandlockSpawner`), then a seccomp program.
 
 It ends the run when what it started ends, on SIGTERM, and when the service dies. Killing is one `kill(-1)`, which the
 kernel does at once for all, so that no fork escapes it. Whom it reaches is settled before anything is started:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools_api.sandbox.limits import MIB, Limits
 from tools_api.sandbox.outcome import Job
-from tools_api.sandbox.selftest import PROBE, Run, SelfTestFailed
+from tools_api.sandbox.selftest import PROBE, Run, SelfTestFailed, count
 
 _MORE_FORKS_THAN_ALLOWED = 200
 _LIMITS = Limits(wall_s=10.0, memory_bytes=160 * MIB, processes=24)
@@ -62,7 +62,7 @@ async def run_self_test(run: Run) -> dict[str, bool]:
     seen = dict(zip(parts[::2], parts[1::2], strict=False))
     checks = {name: seen.get(name) == "refused" for name in _REFUSED}
     checks["secret_untouched"] = untouched
-    checks["processes_limited"] = 0 < int(seen.get("forks", "0")) < _MORE_FORKS_THAN_ALLOWED
+    checks["processes_limited"] = 0 < count(seen.get("forks", "")) < _MORE_FORKS_THAN_ALLOWED
     checks["memory_limited"] = memory.limit == "memory"
     failed = [name for name, holds in checks.items() if not holds]
     if failed:

@@ -110,7 +110,12 @@ class Remote:
         return await self._sent(job, (job.limits or self._most).within(self._most), None)
 
     async def _sent(self, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
-        encoded = encode_job(job, limits, tree_names(job.trees), live=on_output is not None)
+        try:
+            encoded = encode_job(job, limits, tree_names(job.trees), live=on_output is not None)
+        except BadMessage as error:  # of this caller's making: nobody else's runs suffer for it
+            raise SandboxUnavailable(
+                f"The job cannot be sent to the runner: {error}. Send fewer files or shorter names."
+            ) from None
         return await self._client().run(encoded, limits, on_output)
 
     def _has_our_scripts(self, report: RunnerReport) -> bool:

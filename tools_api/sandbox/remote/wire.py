@@ -31,6 +31,10 @@ _MAX_TEXTS, _MAX_TEXT_CHARS = 64, 1000
 _BLOBS = ("stdout", "stderr", "report")
 
 
+_MOST_ENV_BYTES = 16_384
+"""It goes to bubblewrap through a pipe, which holds 64 KiB."""
+
+
 class BadMessage(Exception):
     """The bytes are not what the other side is to send; the message says in a few words what is wrong."""
 
@@ -135,6 +139,8 @@ def decode_job(raw: bytes) -> RemoteJob:
         raise BadMessage(f"protocol {head.protocol} is not {PROTOCOL}")
     if (head.script is None) == (not head.argv):
         raise BadMessage("a job has either a script or an argv")
+    if sum(len(name) + len(value.encode()) for name, value in head.env.items()) > _MOST_ENV_BYTES:
+        raise BadMessage("an environment that is too large")
     payload, *contents = _split(rest, [head.payload, *(file.size for file in head.files)])
     names = [file.name for file in head.files]
     return RemoteJob(

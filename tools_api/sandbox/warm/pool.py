@@ -74,6 +74,7 @@ class WarmPool:
         self._waiting: deque[Held] = deque()
         self._retired: list[Zygote] = []
         self._maintaining: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._something_changed = asyncio.Event()
         self._check_is_due = False
         self._runs = 0
@@ -112,11 +113,19 @@ class WarmPool:
         self._something_changed.set()
         return held
 
+    def clear_away(self, held: Held) -> None:
+        """Kill a sandbox that was taken, now, and take care of what is left of it without letting anyone wait."""
+        held.process.kill()
+        leaving = asyncio.create_task(held.gone())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
     async def aclose(self) -> None:
         """End the zygotes and all that came from them."""
         if self._maintaining:
             self._maintaining.cancel()
             await asyncio.gather(self._maintaining, return_exceptions=True)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._dismiss()
         for zygote in self._retired:
             await zygote.aclose()

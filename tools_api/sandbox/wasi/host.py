@@ -87,8 +87,12 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        """Say whether it has not ended."""
-        return self._process.returncode is None
+        """Say whether it has not ended, whether or not asyncio knows yet."""
+        try:
+            ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return self._process.returncode is None and ended is None
 
     async def fork(self, limits: Limits) -> WasiProcess:
         """Have it fork a keeper. Raises `SandboxBroken`, `OSError`."""

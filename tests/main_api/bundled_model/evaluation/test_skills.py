@@ -19,7 +19,7 @@ from main_api.bundled_model.evaluation.report import figures_of
 from main_api.bundled_model.evaluation.skills import SKILLS
 from main_api.events import ChoiceFinished, ModelEvent, TextDelta, ToolCallDelta
 from tools_api.calculator import tool as calculator
-from tools_api.python_coder import tool as python_coder
+from tools_api.python_coder.description import describe_tool
 from tools_api.sandbox import Limits
 
 SETS = Path(__file__).parents[3] / "bundled_model" / "sets"
@@ -213,7 +213,9 @@ async def test_every_item_can_be_judged_and_every_goal_is_measured() -> None:
 def test_the_known_tools_are_shown_as_the_product_shows_them() -> None:
     model = ScriptedModel()
     own = calculator._DEFINITION
-    code = KNOWN_TOOLS[3].model_copy(update={"description": python_coder._description(Limits(), "3.11", ())})
+    code = KNOWN_TOOLS[3].model_copy(
+        update={"description": describe_tool(Limits(), python="3.11", packages=(), sessions=True)}
+    )
     task = Task(messages=[], model=model, tools=KNOWN_TOOLS)
 
     ours = opening(task, KNOWN_TOOLS, PROMPTS)[0]["content"]
