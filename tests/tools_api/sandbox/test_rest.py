@@ -52,12 +52,14 @@ while True: pass
 @pytest.fixture(params=[FAMILY, FORKING, SPAWNING, WITHOUT_A_MAIN_THREAD])
 def busy(request: pytest.FixtureRequest) -> Generator[int]:
     process = subprocess.Popen([sys.executable, "-c", request.param], stdout=subprocess.PIPE, start_new_session=True)
-    assert process.stdout
-    assert process.stdout.readline() == b"ready\n"
-    yield process.pid
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 async def test_nothing_of_a_busy_family_moves_after_it_was_brought_to_rest(busy: int) -> None:
