@@ -12,6 +12,8 @@ times a second: a run may overshoot by what it writes in between. Output is capp
 NOT covered, besides what `tools_api/sandbox` says:
 * A bug in wasmtime. It would give a run the rights of its process: an unprivileged uid (60999 if the service is root,
   else the service's own), without a filter of system calls. It is killed with its run, and each run has one of its own.
+* Space of files that a run has deleted and still holds open: it is the host's, up to the size of a file for each open
+  one, and comes back when the run ends.
 * The engine's own memory, where /proc is missing; there only the instance's is limited.
 """
 
