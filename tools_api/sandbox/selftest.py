@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -74,11 +75,32 @@ async def run_self_test(run: Run) -> dict[str, bool]:
 
 
 @contextlib.contextmanager
+def bait_folder() -> Generator[str]:
+    """Make a folder for what is planted, and remove those of services that were killed meanwhile."""
+    prefix = "twinport-selftest-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
+        if not _is_alive(left.name.removeprefix(prefix).partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-") as folder:
+        yield folder
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
 def _planted() -> Generator[Bait]:
     """Plant a secret that any user may read, and listen where any local process may connect."""
     name = f"twinport-{secrets.token_hex(8)}"
     with (
-        tempfile.TemporaryDirectory(prefix="twinport-selftest-") as folder,
+        bait_folder() as folder,
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_UNIX) as abstract,
     ):

@@ -8,14 +8,13 @@ import contextlib
 import os
 import secrets
 import socket
-import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools_api.sandbox.limits import MIB, Limits
 from tools_api.sandbox.outcome import Job
-from tools_api.sandbox.selftest import PROBE, Run, SelfTestFailed, count
+from tools_api.sandbox.selftest import PROBE, Run, SelfTestFailed, bait_folder, count
 
 _MORE_FORKS_THAN_ALLOWED = 200
 _LIMITS = Limits(wall_s=10.0, memory_bytes=160 * MIB, processes=24)
@@ -75,7 +74,7 @@ async def run_self_test(run: Run) -> dict[str, bool]:
 def _planted() -> Generator[_Bait]:
     name = f"twinport-{secrets.token_hex(8)}"
     with (
-        tempfile.TemporaryDirectory(prefix="twinport-selftest-") as path,
+        bait_folder() as path,
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_UNIX) as abstract,
         socket.socket(socket.AF_UNIX) as by_path,

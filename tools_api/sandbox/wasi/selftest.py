@@ -7,13 +7,12 @@ import asyncio
 import os
 import secrets
 import socket
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tools_api.sandbox.limits import MIB, Limits
 from tools_api.sandbox.outcome import Job, Outcome, ReadOnlyTree
-from tools_api.sandbox.selftest import SelfTestFailed
+from tools_api.sandbox.selftest import SelfTestFailed, bait_folder
 
 Run = Callable[[Job], Awaitable[Outcome]]
 
@@ -29,7 +28,7 @@ async def run_self_test(run: Run) -> tuple[dict[str, bool], str]:
     Raises `SelfTestFailed`, and what `run` raises.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="twinport-selftest-") as folder,
+        bait_folder() as folder,
         socket.create_server(("127.0.0.1", 0)) as tcp,
     ):
         secret = _planted(Path(folder))
