@@ -131,12 +131,14 @@ def forge(content):
     ids=["another call's", "garbage", "nothing", "sizes"],
 )
 async def test_a_forged_answer_ends_the_session(session: InSession, content: str) -> None:
-    """Eight zero bytes are a frame that says nothing: they may end it or not."""
+    """At once, or where it comes behind the true answer, in the next call."""
     await session(FORGING)
     output = await session(f"print(forge({content}) > 0)\nimport time\ntime.sleep(0.2)")
     assert output.data["stdout"] in {"True\n", "False\n", ""}
     assert output.data["value"] is None, "nothing that was forged is believed"
-    assert output.data["session"] == "lost" or (output.data["session"] == "continued" and content.endswith("* 8"))
+    if output.data["session"] == "continued":  # it came behind the true answer, and is out of step in the next call
+        output = await session("1")
+    assert output.data["session"] == "lost"
     assert await is_healthy(session)
 
 
