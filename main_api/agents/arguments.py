@@ -46,6 +46,7 @@ class ArgumentFitter:
         self._tool = tool
         self._request = request.strip()
         self._verbatim = verbatim
+        self._first_expression: str | None = None
         self._properties: dict[str, Any] = tool.parameters.get("properties") or {}
         self._required: list[str] = list(tool.parameters.get("required") or ())
         self._validator = _validator(tool.parameters)
@@ -80,11 +81,16 @@ class ArgumentFitter:
             return arguments
         filled = dict(arguments)
         if self._verbatim and isinstance(expression := filled.get(_EXPRESSION), str):
-            filled[_EXPRESSION] = as_written(expression, self._request)
+            filled[_EXPRESSION] = self._calculation(expression)
         for key in self._properties:
             if key.lower() in _FREE_TEXT and self._is_string(key) and not self._usable(key, arguments, seen):
                 filled[key] = self._request
         return filled
+
+    def _calculation(self, expression: str) -> str:
+        """Correct the first calculation of a run, and the same again; a later one goes on from its result."""
+        self._first_expression = self._first_expression or expression
+        return as_written(expression, self._request) if expression == self._first_expression else expression
 
     def _usable(self, key: str, arguments: JsonObject, seen: str) -> bool:
         if key not in arguments:

@@ -1,5 +1,6 @@
 """Ends a small model's loop of calls: one that makes the same call twice in a turn has nothing new to ask for."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -7,17 +8,18 @@ from main_api.events import ChoiceFinished, ModelEvent, ToolCallDelta
 
 
 async def without_repeated_calls(events: AsyncIterator[ModelEvent]) -> AsyncIterator[ModelEvent]:
-    """Pass the events of a turn with one choice on, calls that repeat an earlier one left out with all that follow.
+    """Pass the events of a turn on; in each choice, a call that repeats an earlier one is left out with all after it.
 
-    The first call streams as it comes, later ones when they are complete. A turn whose calls were cut finishes with
+    The first call streams as it comes, later ones when they are complete. A choice whose calls were cut finishes with
     `tool_calls`, whatever ended the loop.
     """
-    made = _Calls()
+    choices: defaultdict[int, _Calls] = defaultdict(_Calls)
     async for event in events:
         if isinstance(event, ToolCallDelta):
-            for piece in made.take(event):
+            for piece in choices[event.choice].take(event):
                 yield piece
         elif isinstance(event, ChoiceFinished):
+            made = choices[event.choice]
             for piece in made.end():
                 yield piece
             yield replace(event, finish_reason="tool_calls") if made.looped else event
@@ -26,7 +28,7 @@ async def without_repeated_calls(events: AsyncIterator[ModelEvent]) -> AsyncIter
 
 
 class _Calls:
-    """The calls of a turn so far, and the pieces of the one that is not complete."""
+    """The calls of a choice so far, and the pieces of the one that is not complete."""
 
     def __init__(self) -> None:
         self.looped = False

@@ -104,7 +104,7 @@ class ToolsClient:
                 acting_for=acting_for,
             )
             body = orjson.dumps(
-                request.model_dump(exclude_unset=True, exclude={} if acting_for else {"acting_for"})
+                request.model_dump(exclude_unset=True, exclude=None if acting_for else {"acting_for"})
             )  # an older tools API refuses newer fields
         except (ValidationError, TypeError) as error:
             return ToolResult.failed("invalid_arguments", f"The call cannot be sent: {str(error)[:300]}")

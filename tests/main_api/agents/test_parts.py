@@ -78,6 +78,15 @@ def test_a_model_that_copies_gets_the_only_calculation_as_it_is_written(request_
     assert fitter(request=request_).fit({"expression": "25% of 7"}, seen="") == {"expression": "25% of 7"}
 
 
+def test_only_the_first_calculation_is_taken_from_the_request():
+    fit = fitter(request="12 * 7, and divide that by 4", verbatim=True).fit
+    assert [fit({"expression": text}, seen="")["expression"] for text in ("12 * 77", "84 / 4", "12 * 77")] == [
+        "12 * 7",
+        "84 / 4",
+        "12 * 7",
+    ]
+
+
 def test_more_than_the_written_calculation_is_kept():
     fitted = fitter(request="12 * 7, halved", verbatim=True).fit({"expression": "(12*7) / 2"}, seen="")
     assert fitted == {"expression": "(12*7) / 2"}

@@ -1,6 +1,7 @@
 """A loop of calls ends; calls that differ go on as they came."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from main_api.backends.repeated_calls import without_repeated_calls
 from main_api.events import ChoiceFinished, ModelEvent, TextDelta, ToolCallDelta, Usage, UsageReported
@@ -53,3 +54,12 @@ async def test_the_first_call_streams_as_it_comes() -> None:
 
     async for _ in without_repeated_calls(stream()):
         seen.append(1)
+
+
+async def test_choices_may_make_the_same_call() -> None:
+    def of_choice(number: int) -> list[ModelEvent]:
+        calls = [replace(piece, choice=number) for piece in call(0, "ping", "{}") if isinstance(piece, ToolCallDelta)]
+        return [*calls, ChoiceFinished("tool_calls", number)]
+
+    events = [*of_choice(0), *of_choice(1)]
+    assert await passed(events) == events
