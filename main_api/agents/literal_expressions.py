@@ -18,7 +18,8 @@ def as_written(expression: str, request: str) -> str:
     found = [_plain(match[0]) for match in _CALCULATION.finditer(request)]
     if len(found) != 1 or found[0].count("(") != found[0].count(")"):
         return expression
-    return expression if _compact(found[0]) in _compact(expression) else found[0]
+    whole = rf"(?<![\d.]){re.escape(_compact(found[0]))}(?![\d.])"
+    return expression if re.search(whole, _compact(expression)) else found[0]
 
 
 def _plain(calculation: str) -> str:
