@@ -18,9 +18,9 @@ from main_api.bundled_model.export.model import Sizes
 NAME = "twinport-tiny"
 DESCRIPTION = (
     "The small built-in model of Twinport, trained from nothing on synthetic English conversations. It greets, chooses "
-    "among offered tools and copies their arguments, answers by what they return, plans requests of several parts, "
-    "extracts and summarises with citations, and writes titles. It cannot chat freely, knows nothing of the world and "
-    "understands English only: connect a bigger model for real work."
+    "among offered tools, follows requests up, answers by what calculators and programs return, and writes titles and "
+    "small programs. It cannot chat freely, knows nothing of the world and understands English only: connect a bigger "
+    "model for real work."
 )
 DATA = (
     "Synthetic: conversations that Twinport's own generator makes from hand-written phrases and a list of English "
@@ -28,14 +28,18 @@ DATA = (
 )
 _CAN = (
     "greet, thank, say who it is and what it can do, keep a name for the length of a conversation, repeat a text;",
-    "choose among one to twelve offered tools, known or not, by what their descriptions say, and copy the arguments "
-    "out of the request, as native tool calls or as ReAct steps;",
-    "answer by what a tool returned, try again or say so when it failed, and decline what it cannot do;",
-    "plan requests of several parts, choose which agent takes a request;",
-    "copy the sentence that answers a question out of numbered sources, with its `[n]`, or a summary of them;",
+    "choose among one to twelve offered tools and follow a request up, as native tool calls or as ReAct steps;",
+    "answer by what a calculator or a program returned, try again or say so when a tool failed, and decline what it "
+    "cannot do;",
     "write titles, next research questions and slide outlines of a topic;",
-    "write the small Python programs that people try first: sums, means, sorting, primes, a CSV file, a simple plot.",
+    "write small Python programs for plainly worded requests: sums, means, sorting, primes, Fibonacci.",
 )
+_UNRELIABLY = (
+    "copy the arguments of tools that it never saw, and of long requests;",
+    "copy the sentence that answers a question out of passages, with its `[n]`;",
+    "plan requests of three parts and more; choose which agent takes a request that is worded tersely.",
+)
+"""What it is trained for and gets wrong too often to count on; the table of figures says how often."""
 _CANNOT = (
     "answer from knowledge: it has none;",
     "chat freely, write texts, translate, give advice or opinions;",
@@ -192,6 +196,8 @@ def _facts(figures: Figures) -> Iterator[str]:
 def _abilities(figures: Figures) -> Iterator[str]:
     yield "**It can**\n"
     yield from (f"- {line}" for line in _CAN)
+    yield "\n**It tries, and often fails to**\n"
+    yield from (f"- {line}" for line in _UNRELIABLY)
     yield "\n**It cannot**\n"
     yield from (f"- {line}" for line in _CANNOT)
     yield f"\n**How to ask it.** {_ASKING}"
