@@ -21,30 +21,31 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 BUSY = "while True: pass"
 # its first thread ends, another one goes on
 WITHOUT_A_MAIN_THREAD = """
-import ctypes, threading
+import ctypes, os, threading
 def spin():
     while True: pass
 threading.Thread(target=spin).start()
-print('ready', flush=True)
+os.write(1, b'ready\\n')
 ctypes.CDLL(None).pthread_exit(None)
 """
 FORKING = """
 import os, signal
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-print('ready', flush=True)
+os.write(1, b'ready\\n')
 while True:
     if os.fork() == 0: os._exit(0)
 """
 SPAWNING = """
-import subprocess
-print('ready', flush=True)
+import os, subprocess
+os.write(1, b'ready\\n')
 while True: subprocess.run(['/bin/true'])
 """
 FAMILY = """
 import os
+family = os.getpid()
 for _ in range(5):
     if os.fork() == 0: break
-print('ready', flush=True)
+if os.getpid() == family: os.write(1, b'ready\\n')
 while True: pass
 """
 
