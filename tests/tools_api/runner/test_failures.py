@@ -9,9 +9,9 @@ import pytest
 from shared.http_client import create_http_session
 from tests.tools_api.runner.conftest import KEY, LIMITS, Peer, remote_sandbox, serving
 from tools_api.python_coder.runtime import SCRIPTS
-from tools_api.sandbox import Job, LevelFailed, ReadOnlyTree, RemoteOptions, SandboxUnavailable
+from tools_api.sandbox import Job, LevelFailed, ReadOnlyTree, RemoteOptions, Sandbox, SandboxFile, SandboxUnavailable
 from tools_api.sandbox.remote import Remote
-from tools_api.sandbox.remote.client import RunnerBrokeOff, RunnerClient
+from tools_api.sandbox.remote.client import JobRefused, RunnerBrokeOff, RunnerClient
 from tools_api.sandbox.remote.wire import MEDIA_TYPE, Kind, encode_job, frame
 
 GARBAGE = b"\x00\xff not HTTP at all"
@@ -133,6 +133,27 @@ async def test_silence_in_the_middle_ends_the_run(peer: Peer, monkeypatch: pytes
     answer = _answering(frame(Kind.ALIVE)).replace(b"connection: close\r\n", b"content-length: 9999\r\n")
     async with peer(answer) as url, create_http_session() as session, asyncio.timeout(60):
         with pytest.raises(RunnerBrokeOff):
+            await RunnerClient(session, url, KEY).run(
+                encode_job(Job(argv=("/bin/true",)), LIMITS, (), live=False), LIMITS, None
+            )
+
+
+@pytest.mark.sandbox
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_job_that_can_not_be_sent_spoils_nobody_elses(remote: Sandbox) -> None:
+    names = (f"{number:04}-{'n' * 200}.txt" for number in range(10_000))
+    unsendable = Job(argv=("/bin/true",), files=tuple(SandboxFile(name, b"") for name in names))
+    with pytest.raises(SandboxUnavailable, match="fewer or smaller files"):
+        await remote.run(unsendable)
+    assert remote.report.available
+    assert (await remote.run(Job(argv=("/bin/true",)))).exit_code == 0
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "413 Content Too Large"])
+async def test_a_refusal_of_one_job_is_told_from_one_of_us(peer: Peer, status: str) -> None:
+    answer = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}".encode()
+    async with peer(answer) as url, create_http_session() as session:
+        with pytest.raises(JobRefused):
             await RunnerClient(session, url, KEY).run(
                 encode_job(Job(argv=("/bin/true",)), LIMITS, (), live=False), LIMITS, None
             )

@@ -37,6 +37,10 @@ class RunnerUnusable(Exception):
     """Nothing was run: the runner can't be reached, or refused; the message says why and what to do."""
 
 
+class JobRefused(Exception):
+    """Nothing was run: the runner takes this job for malformed or too large; it may take others."""
+
+
 class RunnerBusy(Exception):
     """Nothing was run: all of the runner's places are taken."""
 
@@ -84,7 +88,7 @@ class RunnerClient:
     async def run(self, job: Sequence[bytes], limits: Limits, on_output: OutputListener | None) -> Outcome:
         """Send an encoded job and follow it to its end. Leaving it stops the run.
 
-        Raises `RunnerUnusable`, `RunnerBusy`, `RunnerBrokeOff`.
+        Raises `JobRefused`, `RunnerUnusable`, `RunnerBusy`, `RunnerBrokeOff`.
         """
         async with self._posted(job, limits) as answer:
             try:
@@ -191,6 +195,8 @@ def _refused(status: int, body: bytes) -> Exception:
     if status == 401:
         return RunnerUnusable("the runner does not know our key: SANDBOX_REMOTE_KEY has to be the same on both sides")
     said = f": {message}" if message else ""
+    if status in {400, 413}:
+        return JobRefused(f"the runner does not take this job{said}")
     return RunnerUnusable(f"the runner refuses with status {status}{said}")
 
 

@@ -27,7 +27,14 @@ from tools_api.sandbox.outcome import (
     SandboxBusy,
     SandboxUnavailable,
 )
-from tools_api.sandbox.remote.client import RunnerBrokeOff, RunnerBusy, RunnerClient, RunnerReport, RunnerUnusable
+from tools_api.sandbox.remote.client import (
+    JobRefused,
+    RunnerBrokeOff,
+    RunnerBusy,
+    RunnerClient,
+    RunnerReport,
+    RunnerUnusable,
+)
 from tools_api.sandbox.remote.trees import tree_names
 from tools_api.sandbox.remote.wire import PROTOCOL, BadMessage, encode_job
 from tools_api.sandbox.selftest import SelfTestFailed
@@ -91,12 +98,14 @@ class Remote:
             return await self._sent(job, limits, on_output)
         except RunnerBusy:
             raise SandboxBusy("All sandboxes are busy; try again in a moment.", retry_after=1.0) from None
+        except JobRefused as error:  # of this caller's making: nobody else's runs suffer for it
+            raise SandboxUnavailable(f"The job cannot be run: {error}. Send fewer or smaller files.") from None
         except RunnerBrokeOff as error:
             self._is_trusted = False
             raise SandboxUnavailable(
                 f"The run broke off: {_explained(error)}. Repeat the call.", retry_after=1.0
             ) from None
-        except (RunnerUnusable, BadMessage) as error:
+        except RunnerUnusable as error:
             raise LevelFailed(_explained(error)) from None
 
     async def aclose(self) -> None:
@@ -107,15 +116,16 @@ class Remote:
             self._session = None
 
     async def _run_for_test(self, job: Job) -> Outcome:
-        return await self._sent(job, (job.limits or self._most).within(self._most), None)
+        try:
+            return await self._sent(job, (job.limits or self._most).within(self._most), None)
+        except JobRefused as error:
+            raise RunnerUnusable(str(error)) from None
 
     async def _sent(self, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
         try:
             encoded = encode_job(job, limits, tree_names(job.trees), live=on_output is not None)
-        except BadMessage as error:  # of this caller's making: nobody else's runs suffer for it
-            raise SandboxUnavailable(
-                f"The job cannot be sent to the runner: {error}. Send fewer files or shorter names."
-            ) from None
+        except BadMessage as error:
+            raise JobRefused(f"it cannot be sent to the runner: {error}") from None
         return await self._client().run(encoded, limits, on_output)
 
     def _has_our_scripts(self, report: RunnerReport) -> bool:
