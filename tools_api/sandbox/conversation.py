@@ -207,20 +207,24 @@ class Conversation:
     async def _talk(self, turn: _Turn) -> Answer:
         """Send the call, take its output up to the marks, and its answer. Raises `BrokenAnswer`."""
         feeding = asyncio.ensure_future(self._feed(turn))
-        hearing = asyncio.gather(
-            self._answer(turn),
-            self._pass_on("stdout", self._process.stdout, turn.stdout),
-            self._pass_on("stderr", self._process.stderr, turn.stderr),
+        answering = asyncio.ensure_future(self._answer(turn))
+        passing_on = (
+            asyncio.ensure_future(self._pass_on("stdout", self._process.stdout, turn.stdout)),
+            asyncio.ensure_future(self._pass_on("stderr", self._process.stderr, turn.stderr)),
         )
+        hearing = asyncio.gather(answering, *passing_on)
         try:
             await asyncio.wait({feeding, hearing}, return_when=asyncio.FIRST_COMPLETED)
             if feeding.done():
                 feeding.result()
-            return (await hearing)[0]
+            await hearing
+            return answering.result()
         finally:
-            for part in (feeding, hearing):
+            # each by itself: a `gather` that has failed goes on with the others, and they would read beside who ends it
+            parts = (feeding, answering, *passing_on)
+            for part in parts:
                 part.cancel()
-            await asyncio.gather(feeding, hearing, return_exceptions=True)
+            await asyncio.gather(*parts, hearing, return_exceptions=True)
 
     async def _feed(self, turn: _Turn) -> None:
         pieces = encode_job(turn.job, turn.limits, word=turn.word)

@@ -65,6 +65,7 @@ class WarmWorker:
         self._rlimits = limits.as_rlimits()
         self._on_gone = on_gone
         self._closed = False
+        self._going: asyncio.Future[None] | None = None
         self.pid = pid_behind(pidfd)
         self.stdin = pipes.stdin
         self.stdout, self.stderr, self.result = pipes.readers
@@ -104,8 +105,12 @@ class WarmWorker:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def gone(self) -> None:
-        if self._closed:
-            return
+        # once, whoever calls it and however often: a descriptor that is closed twice may be somebody else's by then
+        if self._going is None:
+            self._going = asyncio.ensure_future(self._let_go())
+        await asyncio.shield(self._going)
+
+    async def _let_go(self) -> None:
         self.kill()
         try:
             async with asyncio.timeout(_ENDING_S):
