@@ -240,6 +240,11 @@ class Settings(BaseSettings):
     artifact_quota_mb: int = Field(2048, ge=1, description="Size of all artifacts together, in MiB")
     artifact_ttl_hours: Annotated[float, Field(gt=0)] = Field(168, description="Hours that artifacts are kept")
 
+    # Documents
+    rag_max_upload_mb: int = Field(
+        2048, ge=1, description="Largest upload of documents, or of a collection's snapshot, in one request, in MiB"
+    )
+
     @field_validator("cors_origins", "trusted_proxies", "fallback_models", "sandbox_levels", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:

@@ -7,8 +7,10 @@ anything parses them. Neither touches the stream of an answer: a chunk goes out 
 import asyncio
 import contextlib
 import functools
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import orjson
 from prometheus_client import Counter, Gauge, Histogram
@@ -111,6 +113,16 @@ def _metrics_of(method: str, route: str, status: int) -> tuple[Counter, Histogra
     return _REQUESTS.labels(method, route, status), _LATENCY.labels(route)
 
 
+@dataclass(frozen=True, slots=True)
+class PathLimit:
+    """The largest body of paths that take files. `pattern` matches the whole path, `setting` is what the refused are
+    told of."""
+
+    pattern: re.Pattern[str]
+    limit: int
+    setting: str
+
+
 class _BodyExceeded(Exception):
     """Ends whatever reads the body; never leaves `BodyLimit`."""
 
@@ -148,34 +160,53 @@ class BodyLimit:
     """Refuse a body over `limit` bytes with 413, by declared length or as it arrives, and a compressed one with 400.
 
     Paths that begin with one of `small` take 64 KiB at most: theirs are parsed before anybody asks who sends them.
+    Those that match one of `others` have a limit of their own.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, render_error: RenderError, small: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limit: int,
+        render_error: RenderError,
+        small: tuple[str, ...] = (),
+        others: Sequence[PathLimit] = (),
+    ) -> None:
         self._app = app
         self._limit = limit
         self._small = small
+        self._others = others
         self._render_error = render_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = min(_SMALL, self._limit) if scope["path"].startswith(self._small) else self._limit
-        if refusal := self._refusal(scope, limit):
+        limit, setting = self._limit_of(scope["path"])
+        if refusal := self._refusal(scope, limit, setting):
             await self._refuse(scope, send, refusal)
             return
         request = _CountedRequest(receive, send, limit=limit)
         with contextlib.suppress(_BodyExceeded):
             await self._app(scope, request.receive, request.send)
         if request.exceeded and not request.answering:
-            await self._refuse(scope, send, _too_large(limit))
+            await self._refuse(scope, send, _too_large(limit, setting))
 
-    def _refusal(self, scope: Scope, limit: int) -> TwinportError | None:
+    def _limit_of(self, path: str) -> tuple[int, str]:
+        """Return how much a path takes, and the setting that says so."""
+        if path.startswith(self._small):
+            return min(_SMALL, self._limit), ""
+        for other in self._others:
+            if other.pattern.fullmatch(path):
+                return other.limit, other.setting
+        return self._limit, "MAX_BODY_BYTES"
+
+    def _refusal(self, scope: Scope, limit: int, setting: str) -> TwinportError | None:
         declared = _header(scope, b"content-length")
         if declared is not None and not (declared.isascii() and declared.isdigit()):
             return InvalidRequest("The header Content-Length is no number.")
         if declared is not None and (len(declared) > 18 or int(declared) > limit):
-            return _too_large(limit)
+            return _too_large(limit, setting)
         if (_header(scope, b"content-encoding") or "identity").lower() != "identity":
             return InvalidRequest("Compressed request bodies are not read; send the body without content-encoding.")
         return None
@@ -191,9 +222,9 @@ class BodyLimit:
         await send({"type": "http.response.body", "body": body})
 
 
-def _too_large(limit: int) -> PayloadTooLarge:
-    setting = "" if limit == _SMALL else " (MAX_BODY_BYTES)"
-    return PayloadTooLarge(f"The request body is larger than {limit} bytes{setting}.")
+def _too_large(limit: int, setting: str) -> PayloadTooLarge:
+    named = f" ({setting})" if setting else ""
+    return PayloadTooLarge(f"The request body is larger than {limit} bytes{named}.")
 
 
 def openai_error_body(error: TwinportError) -> bytes:

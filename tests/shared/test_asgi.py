@@ -1,6 +1,7 @@
 """The middleware of both processes, around small applications."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.asgi import BodyLimit, RequestContext, openai_error_body
+from shared.asgi import BodyLimit, PathLimit, RequestContext, openai_error_body
 from shared.errors import NotFound, RateLimited, TwinportError
 from shared.request_id import current_request_id
 
@@ -134,6 +135,28 @@ async def test_an_answer_under_way_is_not_broken_by_what_the_caller_still_sends(
 
     assert [message["type"] for message in exchange.sent].count("http.response.start") == 1
     assert exchange.status == 200
+
+
+def with_uploads() -> BodyLimit:
+    uploads = PathLimit(re.compile(r"/files/[^/]+"), 20, "LARGEST_FILE")
+    return BodyLimit(echoing, limit=10, render_error=openai_body, others=(uploads,))
+
+
+def openai_body(_path: str, error: TwinportError) -> bytes:
+    return openai_error_body(error)
+
+
+async def test_a_path_that_takes_files_has_a_limit_of_its_own() -> None:
+    assert (await Exchange(b"x" * 20, path="/files/1").through(with_uploads())).status == 200
+    exchange = await Exchange(b"x" * 20, b"x", path="/files/1").through(with_uploads())
+
+    assert exchange.status == 413
+    assert "20 bytes (LARGEST_FILE)" in exchange.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/files/", "/files/1/x", "/x/files/1", "/files"])
+async def test_the_limit_of_files_is_for_the_whole_path_only(path: str) -> None:
+    assert (await Exchange(b"x" * 11, path=path).through(with_uploads())).status == 413
 
 
 async def test_a_compressed_body_is_refused() -> None:
