@@ -104,7 +104,7 @@ class Server:
     async def said(self, code: str, **options: Any) -> str:
         """Run code that comes to a good end, and return what it printed."""
         attempt = await self.run(code, **options)
-        assert (attempt.status, attempt.error) == (200, None), attempt.result
+        assert (attempt.status, attempt.error) == (200, None), (attempt.result, self.log()[-6000:])
         return attempt.stdout
 
     async def refusal(self, code: str, **options: Any) -> str:
