@@ -28,6 +28,14 @@ SANDBOX_PACKAGES = VENV / "sandbox-packages"
 SOME_FAILED = 3
 """How `tools_api.sandbox.packages` ends when packages of the administrator's list could not be installed."""
 SANDBOX_WASI = VENV / "sandbox-wasi"
+INSTALLING = "installing"
+TORCH_SIZES = {"torch-cpu": "200 MB", "torch": "with CUDA, some GB" if sys.platform == "linux" else "100 MB"}
+SMALL_TORCH = (
+    "  To have it (200 MB instead of some GB), stop this with Ctrl-C, set PIP_EXTRA_INDEX_URL to the address of\n"
+    "  PyTorch's package index for CPUs, and run the same command again."
+)
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""Is there where Linux drives a GPU of NVIDIA's."""
 
 SUPERSETS = {"runtime": ("runtime",), "dev": ("dev", "runtime")}
 """The locks that are satisfied once one of them is installed: `dev.lock` is resolved on top of `runtime.lock`."""
@@ -44,12 +52,15 @@ class State:
     installing: str | None = None
     locks: dict[str, str] = field(default_factory=dict[str, str])
     system_tried: list[str] = field(default_factory=list[str])
+    torch: str = ""
+    """The build of torch that is there with the hash of its lock, or INSTALLING if that did not come to its end."""
 
     @classmethod
     def load(cls) -> "State | None":
         try:
             known: dict[str, Any] = json.loads(STATE.read_text(encoding="utf-8"))
-            return cls(known["installing"], dict(known["locks"]), list(known["system_tried"]))
+            tried = list[str](known["system_tried"])
+            return cls(known["installing"], dict(known["locks"]), tried, str(known.get("torch", "")))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -141,6 +152,7 @@ def main() -> int:
     try:
         with alone():
             state = install(target)
+            install_torch(state)
             install_system(state, SYSTEM_PACKAGES + (CHECK_PACKAGES if target == "dev" else []))
             install_sandbox_packages(state)
             install_wasi(state)
@@ -223,15 +235,48 @@ def make_venv() -> None:
 def pip_install(lock: Path) -> None:
     """Install exactly the files whose hashes are in `lock`."""
     count = sum(1 for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line and line[0].isalnum())
-    python = str(VENV / "bin" / "python")
-    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes"]
     with progress(f"Installing the {count} locked packages (once; a few minutes at most)"):
-        done = run_quietly([python, "-m", "pip", "install", *options, "-r", str(lock)])
+        done = run_pip(lock)
     if done.returncode != 0:
         raise SetupFailed(
             f"Installing {lock.name} failed:\n{tail(done.stdout)}\n"
             "If the network or a proxy is at fault, mend that and run the same command again."
         )
+
+
+def run_pip(lock: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Let pip install a lock. Without dependencies: a lock names all of them, and torch has a lock of its own."""
+    python = str(VENV / "bin" / "python")
+    checked = ["--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps"]
+    return run_quietly([python, "-m", "pip", "install", *checked, *options, "-r", str(lock)])
+
+
+def install_torch(state: State) -> None:
+    """Install torch, for the encoder of documents. Never an obstacle: everything but that works without it.
+
+    Linux has two builds. The one with CUDA is on the package index and takes some GB; the small one without it is on
+    an index of PyTorch's own, and is tried first where no GPU of NVIDIA's is. Each has the hashes of its own lock.
+    """
+    small = sys.platform == "linux" and not NVIDIA_DRIVER.exists()
+    builds = ["torch-cpu", "torch"] if small else ["torch"]
+    if state.torch in {f"{build} {digest(LOCKS / f'{build}.lock')}" for build in ("torch-cpu", "torch")}:
+        return
+    again = ["--force-reinstall"] if state.torch == INSTALLING else []  # half of it may lie there and look whole
+    problem = ""
+    for build in builds:
+        state.torch = INSTALLING
+        state.save()
+        with progress(f"Installing torch for searching documents ({TORCH_SIZES[build]}; once)"):
+            done = run_pip(LOCKS / f"{build}.lock", "--retries", "2", *again)
+        state.torch = f"{build} {digest(LOCKS / f'{build}.lock')}" if done.returncode == 0 else ""
+        state.save()
+        if state.torch:
+            return
+        problem = tail(done.stdout, 3)
+        if build == "torch-cpu":
+            say(f"Note: the build of torch without CUDA could not be installed:\n{problem}\n{SMALL_TORCH}")
+    say(f"Note: documents are found by their words only, since torch is missing:\n{problem}")
+    say("  The next start tries again.")
 
 
 def install_system(state: State, wanted: list[SystemPackage]) -> None:

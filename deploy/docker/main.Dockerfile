@@ -5,7 +5,7 @@
 FROM python:3.13-slim-trixie AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY deploy/locks/runtime.lock /tmp/runtime.lock
-RUN python -m venv /venv && /venv/bin/pip install --require-hashes --requirement /tmp/runtime.lock
+RUN python -m venv /venv && /venv/bin/pip install --require-hashes --no-deps --requirement /tmp/runtime.lock
 
 FROM python:3.13-slim-trixie
 # Debian keeps no old versions to pin; the tag of the base image fixes the release.

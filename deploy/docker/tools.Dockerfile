@@ -3,11 +3,18 @@
 # Runs as uid 10001 and needs no writable path but /data and a small /tmp. The sandbox (bubblewrap) makes user
 # namespaces, which Docker's default profile forbids: see the tools service of deploy/compose.yaml. Where they are
 # forbidden python_coder answers 503 and every other tool works. The same image is a runner: python -m tools_api.runner
+# The encoder of documents needs torch, which without CUDA is 200 MB instead of some GB: for that build add
+#   --build-arg PIP_EXTRA_INDEX_URL=the address of PyTorch's package index for CPUs
 
 FROM python:3.13-slim-trixie AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ARG PIP_EXTRA_INDEX_URL
+COPY deploy/locks/torch-cpu.lock deploy/locks/torch.lock /tmp/
+RUN python -m venv /venv \
+    && { /venv/bin/pip install --require-hashes --no-deps --requirement /tmp/torch-cpu.lock \
+        || /venv/bin/pip install --require-hashes --no-deps --requirement /tmp/torch.lock; }
 COPY deploy/locks/runtime.lock /tmp/runtime.lock
-RUN python -m venv /venv && /venv/bin/pip install --require-hashes --requirement /tmp/runtime.lock
+RUN /venv/bin/pip install --require-hashes --no-deps --requirement /tmp/runtime.lock
 WORKDIR /app
 COPY deploy/locks/sandbox.lock deploy/locks/sandbox.lock
 COPY config.py ./

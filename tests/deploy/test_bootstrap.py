@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+TORCH = "pip torch-cpu.lock" if sys.platform == "linux" else "pip torch.lock"
 TOOLS = ("bash", "dirname", "id", "cat", "sleep", "uname", "readlink")
 
 STAND_IN = """\
@@ -58,10 +59,12 @@ class Copy:
         self.path.mkdir()
         (self.root / "deploy" / "locks").mkdir(parents=True)
         self.policy = folder / "policy-rc.d"
+        self.nvidia = folder / "nvidia"
         for name in ("bootstrap.sh", "bootstrap.py"):
             text = (ROOT / "deploy" / name).read_text()
-            (self.root / "deploy" / name).write_text(text.replace("/usr/sbin/policy-rc.d", str(self.policy)))
-        for name in ("runtime", "dev", "sandbox"):
+            text = text.replace("/usr/sbin/policy-rc.d", str(self.policy))
+            (self.root / "deploy" / name).write_text(text.replace("/proc/driver/nvidia", str(self.nvidia)))
+        for name in ("runtime", "dev", "sandbox", "torch", "torch-cpu"):
             self.lock(name).write_text(f"{name}==1.0 --hash=sha256:00\n")
         for tool in ("cp", "touch", "mkdir", *TOOLS):
             (self.path / tool).symlink_to(str(shutil.which(tool)))
@@ -111,7 +114,7 @@ def copy(tmp_path: Path) -> Copy:
 
 def test_a_first_start_makes_the_venv_and_installs_the_lock(copy: Copy) -> None:
     status, said = copy.set_up()
-    assert (status, copy.calls()) == (0, ["venv", "pip runtime.lock"]), said
+    assert (status, copy.calls()) == (0, ["venv", "pip runtime.lock", TORCH]), said
     assert (copy.root / ".venv" / "bin" / "twinport").is_symlink()
 
 
@@ -132,7 +135,7 @@ def test_a_changed_lock_is_installed_into_the_same_venv(copy: Copy) -> None:
 
 def test_the_lock_of_the_checks_is_enough_for_a_start(copy: Copy) -> None:
     copy.set_up("dev")
-    assert copy.calls() == ["venv", "pip dev.lock"]
+    assert copy.calls() == ["venv", "pip dev.lock", TORCH]
     copy.set_up("runtime")
     assert copy.calls() == []
 
@@ -151,7 +154,7 @@ def test_an_installation_that_was_killed_is_made_anew(copy: Copy) -> None:
     copy.python()
     copy.calls()
     status, said = copy.set_up()
-    assert (status, copy.calls()) == (0, ["venv", "pip runtime.lock"])
+    assert (status, copy.calls()) == (0, ["venv", "pip runtime.lock", TORCH])
     assert "never finished" in said
 
 
@@ -161,7 +164,7 @@ def test_a_venv_whose_making_was_killed_is_made_anew(copy: Copy) -> None:
     copy.python()
     copy.calls()
     assert copy.set_up()[0] == 0
-    assert copy.calls() == ["venv", "pip runtime.lock"]
+    assert copy.calls() == ["venv", "pip runtime.lock", TORCH]
 
 
 def test_a_venv_whose_python_is_gone_is_made_anew(copy: Copy) -> None:
@@ -171,7 +174,7 @@ def test_a_venv_whose_python_is_gone_is_made_anew(copy: Copy) -> None:
     python.unlink()
     python.symlink_to("/nowhere/python3.11")
     assert copy.set_up()[0] == 0
-    assert copy.calls() == ["venv", "pip runtime.lock"]
+    assert copy.calls() == ["venv", "pip runtime.lock", TORCH]
 
 
 def test_a_venv_that_somebody_made_by_hand_is_kept(copy: Copy) -> None:
@@ -181,7 +184,7 @@ def test_a_venv_that_somebody_made_by_hand_is_kept(copy: Copy) -> None:
     kept.touch()
     copy.calls()
     assert copy.set_up()[0] == 0
-    assert (copy.calls(), kept.exists()) == (["pip runtime.lock"], True)
+    assert (copy.calls(), kept.exists()) == (["pip runtime.lock", TORCH], True)
 
 
 def test_a_failed_installation_shows_why_and_the_next_start_tries_again(copy: Copy) -> None:
@@ -205,7 +208,71 @@ def test_two_set_ups_at_once_install_once(copy: Copy) -> None:
     outputs = [process.communicate(timeout=30) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert "Another set-up is at work" in outputs[1][0]
-    assert copy.calls() == ["venv", "pip runtime.lock"]
+    assert copy.calls() == ["venv", "pip runtime.lock", TORCH]
+
+
+def torch_fails(*locks: str) -> str:
+    """Return what the stand-in for pip does when these locks can't be installed."""
+    names = "|".join(f"{name}.lock" for name in locks)
+    return f'case "${{lock##*/}}" in {names}) echo "ERROR: No matching distribution found"; exit 1 ;; esac'
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one build of torch")
+def test_without_the_build_of_torch_without_cuda_the_full_one_is_installed_and_the_way_to_it_told(copy: Copy) -> None:
+    copy.python(pip_also=torch_fails("torch-cpu"))
+    status, said = copy.set_up()
+    assert (status, copy.calls()) == (0, ["venv", "pip runtime.lock", "pip torch-cpu.lock", "pip torch.lock"])
+    assert "ERROR: No matching distribution found" in said
+    assert "set PIP_EXTRA_INDEX_URL to the address of" in said
+    assert (copy.set_up(), copy.calls()) == ((0, ""), [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one build of torch")
+def test_with_a_gpu_of_nvidias_the_build_with_cuda_is_installed(copy: Copy) -> None:
+    copy.nvidia.mkdir()
+    (copy.nvidia / "version").touch()
+    assert copy.set_up()[0] == 0
+    assert copy.calls() == ["venv", "pip runtime.lock", "pip torch.lock"]
+
+
+def test_without_torch_it_says_what_is_off_and_the_next_start_tries_again(copy: Copy) -> None:
+    copy.python(pip_also=f'[ -e "{copy.root}/mended" ] || {torch_fails("torch-cpu", "torch")}')
+    status, said = copy.set_up()
+    assert status == 0
+    assert "documents are found by their words only, since torch is missing" in said
+    (copy.root / "mended").touch()
+    copy.calls()
+    assert (copy.set_up()[0], copy.calls()) == (0, [TORCH])
+    assert copy.set_up() == (0, "")
+
+
+def test_torch_whose_installation_was_killed_is_installed_over_and_the_rest_is_kept(copy: Copy) -> None:
+    kill = 'case "${lock##*/}" in torch*) kill -9 $PPID ;; esac'
+    copy.python(pip_also=f'if [ -e "{copy.root}/mended" ]; then echo "$*" >>"{copy.log}"; else {kill}; fi')
+    assert copy.set_up()[0] != 0
+    (copy.root / "mended").touch()
+    copy.calls()
+    assert copy.set_up()[0] == 0
+    asked = copy.calls()
+    assert asked[0] == TORCH
+    assert "--force-reinstall" in asked[1]
+    assert len(asked) == 2
+
+
+def test_a_changed_lock_of_torch_is_installed(copy: Copy) -> None:
+    copy.set_up()
+    copy.calls()
+    for name in ("torch", "torch-cpu"):
+        copy.lock(name).write_text("torch==2.0 --hash=sha256:11\n")
+    assert (copy.set_up()[0], copy.calls()) == (0, [TORCH])
+
+
+def test_no_hash_goes_unchecked(copy: Copy) -> None:
+    copy.python(pip_also=f'echo "$*" >>"{copy.log}"')
+    copy.set_up("dev")
+    installs = [call for call in copy.calls() if "-m pip install" in call]
+    assert len(installs) == 2
+    assert all("--require-hashes" in call for call in installs)
 
 
 def without_root(copy: Copy) -> None:
@@ -246,7 +313,7 @@ def test_as_root_with_apt_a_missing_venv_module_is_installed(copy: Copy) -> None
     assert status == 0, said
     asked = copy.calls()
     assert any("install" in call and "python3-venv" in call for call in asked)
-    assert asked[-2:] == ["venv", "pip runtime.lock"]
+    assert asked[-3:] == ["venv", "pip runtime.lock", TORCH]
 
 
 def test_a_python_off_the_path_is_used_when_named(copy: Copy, tmp_path: Path) -> None:
@@ -260,7 +327,7 @@ def test_a_python_off_the_path_is_used_when_named(copy: Copy, tmp_path: Path) ->
         check=False,
     )
     assert process.returncode == 0, process.stderr
-    assert copy.calls() == ["venv", "pip runtime.lock"]
+    assert copy.calls() == ["venv", "pip runtime.lock", TORCH]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")

@@ -31,8 +31,8 @@ class TestDockerfile:
 
     def test_packages_come_from_the_lock_with_hashes_only(self, dockerfile: Path) -> None:
         installs = [line for line in instructions(dockerfile) if "pip install" in line]
-        assert len(installs) == 1
-        assert "--require-hashes --requirement /tmp/runtime.lock" in installs[0]
+        assert "--require-hashes --no-deps --requirement /tmp/runtime.lock" in installs[-1]
+        assert all(line.count("pip install") == line.count("pip install --require-hashes") for line in installs)
 
     def test_the_folders_that_the_settings_insist_on_are_copied(self, dockerfile: Path) -> None:
         assert "COPY prompts ./prompts" in instructions(dockerfile)
@@ -57,6 +57,11 @@ class TestDockerfile:
         module = f"{dockerfile.stem}_api"
         assert instructions(dockerfile)[-1] == f'CMD ["python", "-m", "{module}"]'
         assert f"COPY {module} ./{module}" in instructions(dockerfile)
+
+
+def test_the_tools_image_takes_the_build_of_torch_without_cuda_if_it_can_be_had() -> None:
+    (install,) = [line for line in instructions(DOCKERFILES[1]) if "torch.lock;" in line]
+    assert install.index("/tmp/torch-cpu.lock") < install.index("||") < install.index("/tmp/torch.lock")
 
 
 def test_the_build_context_leaves_out_everything_that_is_not_named() -> None:
