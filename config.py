@@ -369,6 +369,17 @@ class Settings(BaseSettings):
         scheme, separator, rest = self.database_url.partition("://")
         return _DATABASE_DRIVERS[scheme] + separator + rest
 
+    @property
+    def tools_database_url(self) -> str:
+        """The tools API's database: the same PostgreSQL, or an SQLite file of its own.
+
+        Processes that share an SQLite file would wait for each other's writes.
+        """
+        url = self.async_database_url
+        if url.startswith("sqlite"):
+            return f"sqlite+aiosqlite:///{(self.data_dir / 'tools.db').resolve()}"
+        return url
+
     def sandbox_remote_secret(self) -> str | None:
         """Return the key between tools API and runner, from its file if one is named. Raises `SettingsError`."""
         if self.sandbox_remote_key_file is None:

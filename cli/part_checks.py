@@ -21,7 +21,7 @@ async def database(settings: Settings) -> Finding:
 
     from main_api.auth import store
     from main_api.db import Database
-    from main_api.db.engine import sqlite_path
+    from shared.database.engine import sqlite_path
 
     path = sqlite_path(settings.async_database_url)
     if path is not None and not path.exists():

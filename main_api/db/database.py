@@ -1,82 +1,26 @@
-"""`Database`: sessions for reading, transactions for writing, on SQLite or PostgreSQL.
+"""The database of this process: where its revisions are, and the base of its tables."""
 
-SQLite runs in WAL mode: readers and one writer at a time, also across processes. The writers of this process queue on
-a fair lock instead of polling the file, so nobody starves; other processes are waited for by `busy_timeout`.
-No session or transaction may stay open across a model, tool or network call.
-"""
+from pathlib import Path
+from typing import ClassVar
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from sqlalchemy import MetaData
+from sqlmodel import SQLModel
 
-from sqlalchemy import inspect, text
-from sqlalchemy.ext.asyncio import async_sessionmaker
-from sqlmodel.ext.asyncio.session import AsyncSession
+from shared import database
+from shared.database import Migrations, named_metadata
 
-from main_api.db.engine import make_engine, sqlite_path
-from main_api.db.failures import translated_failures
-from main_api.db.migrate import newest_revision, upgrade_in_child
+MIGRATIONS = Migrations(Path(__file__).parent / "migrations" / "versions")
 
 
-class Database:
-    """One database. `url` is SQLAlchemy's, with the driver aiosqlite or asyncpg; an SQLite URL names a file.
+class Record(SQLModel):
+    """Base of our tables, and holder of the one metadata that migrations are compared with."""
 
-    Every method raises `Unavailable` when the database cannot be reached and `StorageFull` when its disk is full.
-    """
+    __tablename__: ClassVar[str]  # pyright: ignore[reportIncompatibleVariableOverride] - SQLModel declares a descriptor
+    metadata: ClassVar[MetaData] = named_metadata()  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class Database(database.Database):
+    """The main API's tables in one database; `url` is SQLAlchemy's, with the driver aiosqlite or asyncpg."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._path = sqlite_path(url)
-        self._engine = make_engine(url)
-        self._reads = async_sessionmaker(self._engine, class_=AsyncSession, expire_on_commit=False)
-        writing = self._engine.execution_options(write=True)
-        self._writes = async_sessionmaker(writing, class_=AsyncSession, expire_on_commit=False)
-        self._writer: AbstractAsyncContextManager[object] = asyncio.Lock() if self._path else nullcontext()
-
-    @asynccontextmanager
-    async def session(self) -> AsyncGenerator[AsyncSession]:
-        """Open a session that only reads, on one snapshot."""
-        with translated_failures():
-            async with self._reads() as session:
-                yield session
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncSession]:
-        """Open a session that writes: committed when the block ends, rolled back when it raises.
-
-        On SQLite nothing else writes meanwhile; on PostgreSQL lock the rows that you decide by.
-        """
-        async with self._writer:
-            with translated_failures():
-                async with self._writes.begin() as session:
-                    yield session
-
-    async def ping(self) -> None:
-        """Read something trivial; raises `Unavailable`."""
-        async with self.session() as session:
-            await (await session.connection()).execute(text("SELECT 1"))
-
-    async def migrate(self) -> None:
-        """Bring the tables up to date; safe beside other processes and after a kill.
-
-        Runs in a process of its own, and only when there is something to do: Alembic would stay in this one's memory.
-        Raises `DatabaseTooNew`.
-        """
-        if await self._is_current():
-            return
-        await upgrade_in_child(self._url)
-
-    async def _is_current(self) -> bool:
-        if self._path is not None and not self._path.exists():
-            return False
-        with translated_failures():
-            async with self._reads() as session:
-                connection = await session.connection()
-                if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
-                    return False
-                versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
-        return list(versions) == [newest_revision()]
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
+        super().__init__(url, MIGRATIONS)

@@ -13,9 +13,20 @@ import uvicorn
 
 from config import Settings
 from shared.serve import bind
+from tests.main_api.db.fixtures import postgres_server, postgres_url
+from tests.tools_api.db.fixtures import any_catalogue, catalogue, migrated_catalogue, postgres_catalogue
 from tools_api.app import Toolset, create_app
 from tools_api.invoke.tool import Tool
 from tools_api.sandbox import SandboxReport
+
+__all__ = [
+    "any_catalogue",
+    "catalogue",
+    "migrated_catalogue",
+    "postgres_catalogue",
+    "postgres_server",
+    "postgres_url",
+]
 
 KEY = "k" * 40
 OTHER_KEY = "o" * 40

@@ -14,8 +14,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from main_api.db import Database
-from main_api.db.migrate import upgrade
+from main_api.db import MIGRATIONS, Database
+from shared.database.migrate import upgrade
 
 # Debian keeps the server's programs off PATH
 _POSTGRES_FOLDERS = [*map(str, Path("/usr/lib/postgresql").glob("*/bin")), os.environ.get("PATH", "")]
@@ -29,7 +29,7 @@ def sqlite_url(folder: Path) -> str:
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrate an SQLite file once; the tests work on copies."""
     folder = tmp_path_factory.mktemp("migrated")
-    upgrade(sqlite_url(folder))
+    upgrade(sqlite_url(folder), MIGRATIONS)
     return folder / "twinport.db"
 
 
@@ -108,7 +108,7 @@ async def postgres_url(postgres_server: str) -> str:
 def migrated_postgres(postgres_server: str) -> str:
     """Migrate a database once; the tests work on copies. Returns its name."""
     url = asyncio.run(_new_database(postgres_server))
-    upgrade(url)
+    upgrade(url, MIGRATIONS)
     return url.rpartition("/")[2]
 
 

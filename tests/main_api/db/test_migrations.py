@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 import main_api
 from main_api.db import Database, DatabaseTooNew, Record
-from main_api.db.engine import make_engine
+from shared.database.engine import make_engine
 from tests.main_api.db.fixtures import sqlite_url
 
 _MAIN_API = Path(main_api.__file__).parent
@@ -99,7 +99,7 @@ async def test_migrating_does_not_hold_up_the_event_loop(tmp_path: Path) -> None
 async def _migrating_process(url: str) -> asyncio.subprocess.Process:
     program = (
         "import asyncio, sys\nfrom main_api.db import Database\n"
-        "import main_api.db.migrate\nprint('ready', flush=True)\n"
+        "import shared.database.migrate\nprint('ready', flush=True)\n"
         "asyncio.run(Database(sys.argv[1]).migrate())"
     )
     process = await asyncio.create_subprocess_exec(

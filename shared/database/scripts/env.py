@@ -2,9 +2,10 @@
 
 from alembic import context
 
+attributes = context.config.attributes
 context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=context.config.attributes.get("target_metadata"),
+    connection=attributes["connection"],
+    version_table=attributes["version_table"],
     transactional_ddl=True,  # true for PostgreSQL, and for SQLite since `engine.py` begins transactions itself
     render_as_batch=True,
 )

@@ -1,4 +1,4 @@
-"""Brings a database to the newest revision in `migrations/versions`. Knows no tables.
+"""Brings a database to the newest of a folder's revisions. Knows no tables.
 
 All pending revisions run in one transaction: a process that is killed half way leaves the database as it was. Two
 processes that start at once take turns: a file lock beside the SQLite file, an advisory lock in PostgreSQL.
@@ -10,14 +10,15 @@ import sqlite3
 import sys
 from asyncio.subprocess import PIPE
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 from sqlalchemy import Connection, NullPool, text
 
-from main_api.db.engine import BUSY_TIMEOUT_MS, make_engine, sqlite_path
-from main_api.db.failures import DatabaseTooNew, translated_failures
+from shared.database.engine import BUSY_TIMEOUT_MS, make_engine, sqlite_path
+from shared.database.failures import DatabaseTooNew, translated_failures
 from shared.errors import StorageFull, Unavailable
 
 if TYPE_CHECKING:
@@ -27,24 +28,32 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parents[2]
 _REFUSED = 3
 _REFUSALS = (DatabaseTooNew, StorageFull, Unavailable)
-_SCRIPTS = Path(__file__).with_name("migrations")
+_SCRIPTS = Path(__file__).with_name("scripts")
 _ADVISORY_LOCK = 7_494_190_114  # any number; the same in every process
 
 
-def newest_revision() -> str:
-    """Return the revision that the code wants: scripts are named by their numbers, which are their revisions."""
-    return max(path.name for path in (_SCRIPTS / "versions").glob("[0-9]*.py")).partition("_")[0]
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """Where revisions are, and the table in which a database keeps how far it is."""
+
+    folder: Path
+    version_table: str = "alembic_version"
+
+    def newest(self) -> str:
+        """Return the revision that the code wants: scripts are named by their numbers, which are their revisions."""
+        return max(path.name for path in self.folder.glob("[0-9]*.py")).partition("_")[0]
 
 
-async def upgrade_in_child(url: str) -> None:
+async def upgrade_in_child(url: str, migrations: Migrations) -> None:
     """Upgrade the database at `url` in a process of its own. Raises `DatabaseTooNew`, `StorageFull`, `Unavailable`.
 
     The URL goes through stdin: command lines can be read by everybody. If we are killed, the child finishes alone.
     """
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "main_api.db.migrate", cwd=_ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        sys.executable, "-m", "shared.database.migrate", cwd=_ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
-    answer, trace = await child.communicate(url.encode())
+    order = {"url": url, "folder": str(migrations.folder), "version_table": migrations.version_table}
+    answer, trace = await child.communicate(orjson.dumps(order))
     if child.returncode == 0:
         return
     if child.returncode != _REFUSED:
@@ -55,28 +64,29 @@ async def upgrade_in_child(url: str) -> None:
 
 
 def main() -> int:
-    """Upgrade the database whose URL is on stdin; `_REFUSED` and a JSON object on stdout for an error of ours."""
+    """Upgrade the database that stdin describes; `_REFUSED` and a JSON object on stdout for an error of ours."""
+    order = orjson.loads(sys.stdin.buffer.read())
     try:
         with translated_failures():
-            upgrade(sys.stdin.read())
+            upgrade(order["url"], Migrations(Path(order["folder"]), order["version_table"]))
     except _REFUSALS as refusal:
         sys.stdout.buffer.write(orjson.dumps({"code": refusal.code, "message": refusal.message}))
         return _REFUSED
     return 0
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str, migrations: Migrations) -> None:
     """Upgrade the database at `url`; blocks. Raises `DatabaseTooNew`."""
     from filelock import FileLock  # like Alembic, it would stay in the memory of those who only ask for the revision
 
     path = sqlite_path(url)
     if path is None:
-        asyncio.run(_upgrade(url))
+        asyncio.run(_upgrade(url, migrations))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.migrate.lock"):  # the kernel lets go of it when the process dies
         _prepare_file(path)
-        asyncio.run(_upgrade(url))
+        asyncio.run(_upgrade(url, migrations))
 
 
 def _prepare_file(path: Path) -> None:
@@ -86,42 +96,51 @@ def _prepare_file(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-async def _upgrade(url: str) -> None:
+async def _upgrade(url: str, migrations: Migrations) -> None:
     engine = make_engine(url, foreign_keys=False, poolclass=NullPool).execution_options(write=True)
     try:
         async with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-            await connection.run_sync(_run_scripts)
+            await connection.run_sync(_run_scripts, migrations)
     finally:
         await engine.dispose()
 
 
-def _run_scripts(connection: Connection) -> None:
+def _run_scripts(connection: Connection, migrations: Migrations) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory
 
-    config = alembic_config()
-    _refuse_newer(connection, ScriptDirectory.from_config(config))
-    config.attributes["connection"] = connection
+    config = _alembic_config(connection, migrations)
+    _refuse_newer(connection, ScriptDirectory.from_config(config), migrations)
     command.upgrade(config, "head")
 
 
-def alembic_config() -> "Config":
-    """Return Alembic's configuration; `attributes["connection"]` says what to work on."""
+def _alembic_config(connection: Connection, migrations: Migrations) -> "Config":
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
+    config.set_main_option("script_location", _escaped(_SCRIPTS))
+    config.set_main_option("version_locations", _escaped(migrations.folder))
+    config.set_main_option("path_separator", "newline")  # a colon may be part of a folder's name
+    config.attributes.update(connection=connection, version_table=migrations.version_table)
     return config
 
 
-def _refuse_newer(connection: Connection, scripts: "ScriptDirectory") -> None:
+def _escaped(path: Path) -> str:
+    return str(path).replace("%", "%%")
+
+
+def _refuse_newer(connection: Connection, scripts: "ScriptDirectory", migrations: Migrations) -> None:
     from alembic.migration import MigrationContext
 
     known = {script.revision for script in scripts.walk_revisions()}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    unknown = (
+        set(
+            MigrationContext.configure(connection, opts={"version_table": migrations.version_table}).get_current_heads()
+        )
+        - known
+    )
     if unknown:
         raise DatabaseTooNew(
             f"The database is at revision {', '.join(sorted(unknown))}, which this version of Twinport does not know. "

@@ -1,17 +1,14 @@
-"""The base of every table. Holds the one metadata that migrations are compared with; knows no table itself."""
+"""What the tables of both processes have in common: names of constraints, and points in time. Knows no table."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator
-from sqlmodel import SQLModel
 
 
-class Record(SQLModel):
-    """Base of our tables: constraints have names on every database, so that later migrations can address them."""
-
-    __tablename__: ClassVar[str]  # pyright: ignore[reportIncompatibleVariableOverride] - SQLModel declares a descriptor
-    metadata: ClassVar[MetaData] = MetaData(  # pyright: ignore[reportIncompatibleVariableOverride]
+def named_metadata() -> MetaData:
+    """Return metadata whose constraints have names on every database, so that later migrations can address them."""
+    return MetaData(
         naming_convention={
             "ix": "ix_%(column_0_label)s",
             "uq": "uq_%(table_name)s_%(column_0_name)s",
