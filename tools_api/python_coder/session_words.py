@@ -2,6 +2,9 @@
 
 from tools_api.sandbox import Session, SessionEnding
 
+SET_BY_FIRST_CALL = (
+    "memory, processes and space for files of a session are those of its first call; another session can have others"
+)
 _WHY: dict[SessionEnding, str] = {
     "idle": "it was dropped after a while without a call",
     "room": "it was dropped to make room for another one",

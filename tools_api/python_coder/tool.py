@@ -13,7 +13,7 @@ from tools_api.python_coder.answer import Answer, as_data, as_text, error_of, li
 from tools_api.python_coder.description import describe_tool
 from tools_api.python_coder.limits import MARGIN_S, limit_schema, limits_of
 from tools_api.python_coder.runtime import ENV, SCRIPTS, trees_of
-from tools_api.python_coder.session_words import session_note
+from tools_api.python_coder.session_words import SET_BY_FIRST_CALL, session_note
 from tools_api.python_coder.workspace import keep_files, output_files
 from tools_api.sandbox import Job, Limits, NoSessions, Outcome, Sandbox, Session, SessionKey
 from tools_api.sandbox.collector import read_inputs
@@ -155,8 +155,12 @@ class PythonCoder:
     def _default_s(self) -> float:
         return min(self._options.timeout_s, self._sandbox.limits.wall_s)
 
-    def _output(self, outcome: Outcome, limits: Limits, notes: list[str], session: Session | None) -> ToolOutput:
+    def _output(self, outcome: Outcome, asked: Limits, notes: list[str], session: Session | None) -> ToolOutput:
+        limits = session.limits_of_call(asked) if session else asked
         answer = read_answer(outcome, limits, self._sandbox.limits)
+        lowered = asked.in_a_session_of(self._sandbox.limits) != asked
+        if limits != asked and (lowered or answer.limit):
+            notes = [*notes, SET_BY_FIRST_CALL]
         error = error_of(answer)
         if session and (note := session_note(session, failed=error is not None)):
             notes = [*notes, note]

@@ -154,14 +154,7 @@ class Conversation:
 
     def _begin(self, job: Job, limits: Limits, on_output: OutputListener | None) -> _Turn:
         word = secrets.token_hex(16)
-        own = replace(
-            self._limits,
-            wall_s=limits.wall_s,
-            cpu_s=limits.cpu_s,
-            output_bytes=limits.output_bytes,
-            max_files=limits.max_files,
-            max_file_bytes=limits.max_file_bytes,
-        )
+        own = limits.in_a_session_of(self._limits)
 
         def passage() -> Passage:
             return Passage(Pipe(own.output_bytes), end_mark(word), lambda: turn.stop("output"))

@@ -1,6 +1,6 @@
 """How much one run may use. Plain numbers; nothing here enforces them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 MIB = 1 << 20
 OWN_PROCESSES = 2
@@ -41,6 +41,18 @@ class Limits:
         """Cut every limit to that of `maximum`."""
         names = [limit.name for limit in fields(Limits)]
         return Limits(**{name: min(getattr(self, name), getattr(maximum, name)) for name in names})
+
+    def in_a_session_of(self, first: "Limits") -> "Limits":
+        """Return what holds for a later call of a session: its own limits of time, output and files that come back;
+        all others are the sandbox's, which the `first` call has made."""
+        return replace(
+            first,
+            wall_s=self.wall_s,
+            cpu_s=self.cpu_s,
+            output_bytes=self.output_bytes,
+            max_files=self.max_files,
+            max_file_bytes=self.max_file_bytes,
+        )
 
     def address_space_bytes(self) -> int:
         """Bound the address space of each process: numpy and OpenBLAS reserve far more than they touch."""

@@ -80,6 +80,7 @@ class Session:
         self._options = options
         self._sandbox = contextlib.AsyncExitStack()
         self._conversation: Conversation | None = None
+        self._limits: Limits | None = None
         self._seen: dict[str, bytes] = {}
 
     @property
@@ -91,6 +92,10 @@ class Session:
     def alive(self) -> bool:
         """Say whether there is an interpreter that the next call can go on with."""
         return self._conversation is not None and not self._conversation.over
+
+    def limits_of_call(self, limits: Limits) -> Limits:
+        """Return what holds for a call with these limits, once it has begun."""
+        return limits.in_a_session_of(self._limits or limits)
 
     async def run(self, job: Job, limits: Limits, on_output: OutputListener | None = None) -> Outcome:
         """Do a call; of its input files those go in that the session does not have yet as they are.
@@ -142,6 +147,7 @@ class Session:
             opening = self._opener(job, replace(limits, cpu_s=_LIFE_CPU_S))
             process, cgroup = await self._sandbox.enter_async_context(opening)
             self._conversation = Conversation(process, cgroup, limits, interrupt_s=self._options.interrupt_s)
+            self._limits = limits
         return self._conversation
 
     async def _settled(self, calling: asyncio.Future[Outcome]) -> None:

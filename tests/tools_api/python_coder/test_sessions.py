@@ -51,6 +51,17 @@ async def test_an_exception_leaves_the_session_alive(session: InSession) -> None
     assert (failed.data["session"], after.data["value"]) == ("continued", "8")
 
 
+async def test_a_later_call_is_told_that_the_first_one_set_the_memory(session: InSession) -> None:
+    await session("x = 1", limits={"memory_mb": 256})
+    lower = await session("x", limits={"memory_mb": 64})
+    more = await session("b'1' * (400 << 20)")
+
+    assert "those of its first call" in lower.content
+    assert more.error is not None
+    assert "more than 256 MB" in more.error.message
+    assert "those of its first call" in more.content
+
+
 async def test_a_traceback_shows_the_lines_of_earlier_calls(session: InSession) -> None:
     await session("def half(n):\n    return n / 0  # oops")
     failed = await session("half(3)")
