@@ -26,15 +26,19 @@ async def _invoker(request: Request) -> Invoker:
     return request.state.invoker
 
 
-async def _invoke_request(request: Request) -> InvokeRequest:
+async def json_of(request: Request) -> bytes:
+    """Return the body of a request that says that it is JSON. Raises `InvalidRequest`, `ClientDisconnected`."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise InvalidRequest("Send the call as JSON, with `Content-Type: application/json`.")
+        raise InvalidRequest("Send the body as JSON, with `Content-Type: application/json`.")
     try:
-        body = await request.body()
+        return await request.body()
     except ClientDisconnect:
         raise ClientDisconnected("The caller closed the connection before its request was whole.") from None
-    return read_invoke_request(body)
+
+
+async def _invoke_request(request: Request) -> InvokeRequest:
+    return read_invoke_request(await json_of(request))
 
 
 CallerDep = Annotated[str, Depends(authenticate)]

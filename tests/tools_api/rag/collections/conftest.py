@@ -1,0 +1,44 @@
+"""A catalogue in a file, without the rest of retrieval."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from tests.tools_api.rag.encoders import NamedEncoder
+from tools_api.db import Database, Record
+from tools_api.rag.collections.access import Access
+from tools_api.rag.collections.service import CollectionDefaults, CollectionService
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'tools.db'}")
+    async with database.transaction() as db:
+        await (await db.connection()).run_sync(Record.metadata.create_all)
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+def encoder() -> NamedEncoder:
+    return NamedEncoder("model-1")
+
+
+@pytest.fixture
+def access(database: Database) -> Access:
+    return Access(database)
+
+
+@pytest.fixture
+def removed() -> list[str]:
+    """The collections whose content was removed."""
+    return []
+
+
+@pytest.fixture
+def collections(database: Database, access: Access, encoder: NamedEncoder, removed: list[str]) -> CollectionService:
+    async def remove(collection_id: str) -> None:
+        removed.append(collection_id)
+
+    return CollectionService(database, access, encoder, defaults=CollectionDefaults(per_owner=5), removals=[remove])

@@ -1,0 +1,18 @@
+"""The parts of retrieval that its doors use, once they are open."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # handlers name this class at import, when neither a database nor an index is wanted yet
+    from tools_api.embeddings.protocol import Encoder
+    from tools_api.rag.collections.access import Access
+    from tools_api.rag.collections.service import CollectionService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Each belongs to the folder that it is imported from."""
+
+    access: "Access"
+    collections: "CollectionService"
+    encoder: "Encoder"
