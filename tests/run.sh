@@ -51,8 +51,9 @@ stage() {
 # with a space in its name.
 python() { .venv/bin/python -m "$@"; }
 
-# -n logical: one worker for each core; more than four would only wait for the two whole servers.
-tests() { python pytest -q -n logical --maxprocesses 4 "$@"; }
+# -n logical: one worker for each core; more than four would only wait for the two whole servers. The tests of the
+# training are a run of their own, and torch would be imported to find them.
+tests() { python pytest -q -n logical --maxprocesses 4 --ignore tests/bundled_model "$@"; }
 
 env_example() { ./twinport env-example | diff .env.example -; }
 
@@ -74,6 +75,9 @@ nanocoder() {
     if ! command -v npm >/dev/null 2>&1; then echo "Note: npm is missing, so the tests with the real nanocoder are skipped."; return 0; fi
     python tools_api.nanocoder.install .venv/nanocoder || echo "Note: the tests with the real nanocoder are skipped."
 }
+
+# The tests start some hundred Pythons, which would each compile what they import.
+unset PYTHONDONTWRITEBYTECODE
 
 if [ -e .env ]; then echo "Note: there is a .env, and the servers that the slow tests start read it."; fi
 

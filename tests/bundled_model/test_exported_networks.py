@@ -44,16 +44,18 @@ def test_a_shipped_model_can_be_trained_on(model: Model, tmp_path: Path) -> None
 
 
 def test_rows_without_a_token_are_left_out(model: Model, tmp_path: Path) -> None:
-    trainer = Trainer(Options(folder=tmp_path, shape=Shape(vocabulary=2050, layers=2, hidden=64)))
+    tokens = model.tokenizer.get_vocab_size()
+    trainer = Trainer(Options(folder=tmp_path, shape=Shape(vocabulary=tokens + 2, layers=2, hidden=64)))
     trainer.save(tmp_path / "final.pt")
     read = checkpoint.read(tmp_path / "final.pt", model.tokenizer)
-    assert read.sizes.vocabulary == len(read.weights["embedding.weight"]) == 2048
+    assert read.sizes.vocabulary == len(read.weights["embedding.weight"]) == tokens
 
 
 def test_a_tokenizer_larger_than_the_network_is_refused(model: Model, tmp_path: Path) -> None:
     trainer = Trainer(Options(folder=tmp_path, shape=Shape(vocabulary=2000, layers=2, hidden=64)))
     trainer.save(tmp_path / "final.pt")
-    with pytest.raises(ValueError, match=r"2048 tokens, the network of final\.pt 2000"):
+    tokens = model.tokenizer.get_vocab_size()
+    with pytest.raises(ValueError, match=rf"{tokens} tokens, the network of final\.pt 2000"):
         checkpoint.read(tmp_path / "final.pt", model.tokenizer)
 
 

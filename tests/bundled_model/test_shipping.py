@@ -20,10 +20,12 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    trainer = Trainer(Options(folder=tmp_path, seed=5, shape=Shape(vocabulary=2048, layers=2, hidden=64)))
+    tokenizer = from_gguf.read(BUNDLED_PATH).tokenizer
+    shape = Shape(vocabulary=tokenizer.get_vocab_size(), layers=2, hidden=64)
+    trainer = Trainer(Options(folder=tmp_path, seed=5, shape=shape))
     trainer.progress.tokens = 3_000_000
     trainer.save(tmp_path / "final.pt")
-    save(from_gguf.read(BUNDLED_PATH).tokenizer, tmp_path / "tokenizer.json")
+    save(tokenizer, tmp_path / "tokenizer.json")
     (tmp_path / "curve.jsonl").write_text(json.dumps({"tokens": 3_000_000, "loss": 0.5, "exact": {"plan": 0.25}}))
     return tmp_path
 

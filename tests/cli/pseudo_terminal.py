@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60
 
 IN_A_TERMINAL = """
-import fcntl, runpy, termios
+import fcntl, runpy, signal, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that typing Ctrl-C sends SIGINT
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 runpy.run_module("cli", run_name="__main__")
 """
 
