@@ -99,7 +99,7 @@ async def test_who_may_not_be_stopped_in_time_is_reported() -> None:
 
 
 async def _until_it_moves(pid: int) -> None:
-    """Wait until a look finds it moving: one that falls between the end of a child and its parent's waking up does not."""
+    """Wait until a look finds it moving, which one between the end of a child and its parent's waking up does not."""
     deadline = time.monotonic() + PATIENCE_S
     while is_at_rest(pid):
         assert time.monotonic() < deadline, "it never moved"
