@@ -244,6 +244,14 @@ class Settings(BaseSettings):
     rag_max_upload_mb: int = Field(
         2048, ge=1, description="Largest upload of documents, or of a collection's snapshot, in one request, in MiB"
     )
+    rag_index_type: Literal["Flat", "IVF", "HNSW"] = Field(
+        "Flat",
+        description="How FAISS searches a large collection that says nothing else: Flat (exact), IVF or HNSW (faster)",
+    )
+    rag_chunk_size: int = Field(
+        512, ge=16, le=8192, description="Most tokens of a passage; less if the embedding model reads less"
+    )
+    rag_owner_max_collections: int = Field(1000, ge=1, description="Collections that one owner may have")
 
     @field_validator("cors_origins", "trusted_proxies", "fallback_models", "sandbox_levels", mode="before")
     @classmethod

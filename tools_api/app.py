@@ -38,6 +38,8 @@ from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
 from tools_api.nanocoder import Nanocoder, NanocoderOptions, Upstream
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
+from tools_api.rag.collections import router as collections_router
+from tools_api.rag.retrieval import Retrieval
 from tools_api.sandbox import Sandbox, SandboxReport
 from tools_api.sandbox_options import PACKAGES, sandbox_options
 
@@ -57,16 +59,18 @@ class State(TypedDict):
     artifacts: ArtifactStore
     mcp: StreamableHTTPSessionManager
     sandbox_report: Callable[[], SandboxReport]
+    rag: Retrieval | None
 
 
 @dataclass(frozen=True, slots=True)
 class Toolset:
     """The tools of a process, how the sandbox stands in which they run untrusted code, and how many calls of those that
-    are named in `slots` can run at once."""
+    are named in `slots` can run at once. `rag` is retrieval, unless it is off."""
 
     tools: Sequence[Tool]
     sandbox_report: Callable[[], SandboxReport]
     slots: Mapping[str, int] = field(default_factory=dict[str, int])
+    rag: Retrieval | None = None
 
 
 @asynccontextmanager
@@ -147,6 +151,7 @@ def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
     app.include_router(health.router)
     app.include_router(invoke_router.router)
     app.include_router(artifacts_router.router)
+    app.include_router(collections_router.router)
     app.router.routes.append(Route("/mcp", endpoint=McpEndpoint(), include_in_schema=False))
     install_error_handlers(app)
     limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)
@@ -188,6 +193,7 @@ async def _running(settings: Settings, toolset: Toolset) -> AsyncGenerator[State
                 artifacts=artifacts,
                 mcp=manager,
                 sandbox_report=toolset.sandbox_report,
+                rag=toolset.rag,
             )
     finally:
         sweeping.cancel()

@@ -17,6 +17,7 @@ from tests.main_api.db.fixtures import postgres_server, postgres_url
 from tests.tools_api.db.fixtures import any_catalogue, catalogue, migrated_catalogue, postgres_catalogue
 from tools_api.app import Toolset, create_app
 from tools_api.invoke.tool import Tool
+from tools_api.rag.retrieval import Retrieval
 from tools_api.sandbox import SandboxReport
 
 __all__ = [
@@ -52,10 +53,12 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
-    async def serving(*tools: Tool, slots: Mapping[str, int] | None = None, **overrides: Any) -> AsyncGenerator[Served]:
+    async def serving(
+        *tools: Tool, slots: Mapping[str, int] | None = None, rag: Retrieval | None = None, **overrides: Any
+    ) -> AsyncGenerator[Served]:
         @asynccontextmanager
         async def given_tools(_settings: Settings) -> AsyncIterator[Toolset]:
-            yield Toolset(tools=tools, sandbox_report=lambda: NO_SANDBOX, slots=slots or {})
+            yield Toolset(tools=tools, sandbox_report=lambda: NO_SANDBOX, slots=slots or {}, rag=rag)
 
         settings = Settings(
             _env_file=None,  # pyright: ignore[reportCallIssue]

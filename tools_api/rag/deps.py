@@ -11,7 +11,7 @@ from shared.errors import InvalidRequest
 from tools_api.invoke.deps import CallerDep
 from tools_api.rag.collections.values import EVERYBODY
 from tools_api.rag.parts import Parts
-from tools_api.rag.retrieval import Retrieval
+from tools_api.rag.retrieval import RagUnavailable, Retrieval
 from tools_api.rag.values import Owner
 
 MAX_PERSON = 128
@@ -58,7 +58,10 @@ def _as_utf8(header: str) -> str:
 
 
 async def _retrieval(request: Request) -> Retrieval:
-    return request.state.rag
+    retrieval: Retrieval | None = request.state.rag
+    if retrieval is None:
+        raise RagUnavailable("Retrieval is off in this process.")
+    return retrieval
 
 
 async def _parts(retrieval: Annotated[Retrieval, Depends(_retrieval)], _service: CallerDep) -> Parts:

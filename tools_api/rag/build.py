@@ -1,0 +1,38 @@
+"""Builds the parts of retrieval in their order, and closes them in the other. Imported by `open.py`, in a thread."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from tools_api.db import Database
+from tools_api.embeddings.protocol import Encoder
+from tools_api.rag.collections.access import Access
+from tools_api.rag.collections.service import CollectionDefaults, CollectionService
+from tools_api.rag.open import RagOptions
+from tools_api.rag.parts import Parts
+
+
+@asynccontextmanager
+async def open_parts(options: RagOptions, encoder: Encoder) -> AsyncGenerator[Parts]:
+    """Open the database, then what stands on it. Raises what the parts raise; then nothing is left open."""
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(options.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        database = Database(options.database_url)
+        stack.push_async_callback(database.aclose)
+        await database.migrate()
+        access = Access(database)
+        collections = CollectionService(
+            database,
+            access,
+            encoder,
+            defaults=CollectionDefaults(
+                index_type=options.index_type,
+                chunk_tokens=options.chunk_tokens,
+                per_owner=options.collections_per_owner,
+            ),
+            removals=[],
+        )
+        stack.push_async_callback(collections.aclose)
+        finishing = asyncio.create_task(collections.finish_removals())
+        stack.push_async_callback(asyncio.wait, {finishing})
+        yield Parts(access=access, collections=collections, encoder=encoder)
