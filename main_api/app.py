@@ -43,6 +43,12 @@ from main_api.limits.service import RateLimiter
 from main_api.metrics import router as metrics_router
 from main_api.models.router import router as models_router
 from main_api.models.service import ModelService
+from main_api.rag.client import RagClient
+from main_api.rag.grants import router as rag_grants_router
+from main_api.rag.limits import upload_limits
+from main_api.rag.people import People
+from main_api.rag.router import router as rag_router
+from main_api.rag.service import RagService
 from main_api.sessions.router import router as sessions_router
 from main_api.sessions.service import SessionOptions, SessionService, open_sessions
 from main_api.toolbox.artifacts import Artifacts
@@ -65,6 +71,7 @@ class State(TypedDict):
     models: ModelService
     chat: ChatService
     artifacts: Artifacts
+    rag: RagService
     health: health.Health
 
 
@@ -78,6 +85,8 @@ _ROUTERS = (
     sessions_router,
     models_router,
     artifacts_router,
+    rag_router,
+    rag_grants_router,
 )
 
 
@@ -102,7 +111,11 @@ def create_app(settings: Settings) -> FastAPI:
     describe_authentication(app)
     install_error_handlers(app)
     app.add_middleware(
-        BodyLimit, limit=settings.max_body_bytes, render_error=render_error, small=("/api/auth/", "/api/chat/sessions")
+        BodyLimit,
+        limit=settings.max_body_bytes,
+        render_error=render_error,
+        small=("/api/auth/", "/api/chat/sessions"),
+        others=upload_limits(settings.rag_max_upload_mb),
     )
     if settings.cors_origins:
         _allow_browsers(app, settings.cors_origins)
@@ -159,6 +172,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         session=http,
         timeout_s=settings.default_tool_timeout,
     )
+    rag_client = RagClient(base_url=settings.tools_base_url, api_key=settings.secret("tools_api_key"), session=http)
     artifacts = Artifacts(db, tools, ttl_hours=settings.artifact_ttl_hours)
     prompts = PromptLibrary(settings.prompts_dir)
     titles = Titles(sessions, prompts)
@@ -182,6 +196,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         models=ModelService(router),
         chat=ChatService(parts),
         artifacts=artifacts,
+        rag=RagService(rag_client, People(auth)),
         health=health.Health(
             {"database": _database_probe(db), "tools": _tools_probe(tools), "engine": _engine_probe(engines)}
         ),

@@ -6,7 +6,7 @@ how tokens end early (logout, a new password, another role, a disabled account, 
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -144,6 +144,16 @@ class AuthService:
         if row is None:
             raise NotFound("This account does not exist any more.")
         return account_of(row)
+
+    async def account_named(self, username: str) -> Account:
+        """Return the account of this name, in whatever case. Raises `UserNotFound`."""
+        async with self._db.session() as db:
+            return account_of(await self._find(db, username))
+
+    async def usernames(self, user_ids: Collection[int]) -> dict[int, str]:
+        """Return the names of those of these accounts that exist."""
+        async with self._db.session() as db:
+            return {cast("int", row.id): row.username for row in await store.get_users(db, user_ids)}
 
     async def set_password(self, username: str, password: str) -> None:
         """Set a password without knowing the old one, and end every session; for the command line."""

@@ -1,6 +1,6 @@
 """The SQL of accounts, keys and tokens. Each function works in the session that it is given and commits nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, func, text, update
@@ -23,6 +23,10 @@ async def lock_user(db: AsyncSession, user_id: int) -> User | None:
 
 async def get_user(db: AsyncSession, user_id: int) -> User | None:
     return await db.get(User, user_id)
+
+
+async def get_users(db: AsyncSession, user_ids: Collection[int]) -> Sequence[User]:
+    return (await db.exec(select(User).where(col(User.id).in_(user_ids)))).all() if user_ids else ()
 
 
 async def list_users(db: AsyncSession) -> Sequence[User]:

@@ -79,7 +79,7 @@ class ChatService:
             definitions = await self._parts.toolbox.definitions(call.server_tools)
         except Unavailable:  # the chat goes on without tools, and the agent says so
             return None, ()
-        return self._parts.toolbox.of_person(f"user-{principal.user_id}"), tuple(definitions)
+        return self._parts.toolbox.of_person(principal.person), tuple(definitions)
 
     def _conversation(self, call: ChatCall, principal: Principal) -> Conversation:
         return Conversation(

@@ -12,6 +12,7 @@ from main_api.auth.deps import require_scope
 from main_api.auth.principal import Principal
 from main_api.toolbox.artifacts import Artifacts
 from main_api.toolbox.client import ArtifactDownload
+from main_api.toolbox.download_headers import download_headers
 
 router = APIRouter(tags=["artifacts"])
 
@@ -30,25 +31,13 @@ async def download_artifact(
     async with AsyncExitStack() as stack:
         download = await stack.enter_async_context(artifacts.open(principal.user_id, artifact_id))
         body = _body(download, stack.pop_all())
-    media_type = download.media_type if download.media_type.isascii() else "application/octet-stream"
-    return StreamingResponse(body, media_type=media_type, headers=_headers(download))
+    headers = download_headers(
+        media_type=download.media_type, offered_disposition=download.content_disposition, size=download.size
+    )
+    return StreamingResponse(body, headers=headers)
 
 
 async def _body(download: ArtifactDownload, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     async with stack:
         async for chunk in download.chunks:
             yield chunk
-
-
-def _headers(download: ArtifactDownload) -> dict[str, str]:
-    offered = download.content_disposition or ""
-    safe = offered.isascii() and offered.lower().startswith("attachment")
-    headers = {
-        "cache-control": "private, no-store",
-        "content-disposition": offered if safe else "attachment",
-        "content-security-policy": "sandbox; default-src 'none'",
-        "x-content-type-options": "nosniff",
-    }
-    if download.size is not None:
-        headers["content-length"] = str(download.size)
-    return headers

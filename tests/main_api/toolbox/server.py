@@ -26,7 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ToolsServer:
-    """Counts and keeps the requests; `on_invoke`, `on_list` and `on_artifact` decide the answers."""
+    """Counts and keeps the requests; `on_invoke`, `on_list`, `on_artifact` and `on_rag` decide the answers."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -37,6 +37,7 @@ class ToolsServer:
         self.on_invoke: Handler = self._answer
         self.on_list: Handler = self._list
         self.on_artifact: Handler = self._missing
+        self.on_rag: Handler = self._missing
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -45,10 +46,11 @@ class ToolsServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        app = web.Application()
+        app = web.Application(client_max_size=2**40)
         app.router.add_get("/v1/tools", self._on_list)
         app.router.add_post("/v1/tools/{name}/invoke", self._on_invoke)
         app.router.add_get("/v1/artifacts/{id}", self._on_artifact)
+        app.router.add_route("*", "/v1/rag/{rest:.*}", self._on_rag)
         app.router.add_get("/health", self._health)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -81,6 +83,10 @@ class ToolsServer:
 
     async def _on_artifact(self, request: web.Request) -> web.StreamResponse:
         return await self.on_artifact(request)
+
+    async def _on_rag(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        return await self.on_rag(request)
 
     async def _list(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(TOOLS)
