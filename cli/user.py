@@ -74,17 +74,24 @@ def delete(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete an account with its API keys and conversations."""
+    """Delete an account with its API keys, conversations and documents."""
     from cli import terminal
     from cli.accounts import Accounts
     from cli.settings import read_settings
 
     accounts = Accounts(read_settings())
     accounts.must_exist(username)
-    if not yes and not typer.confirm(f"Delete the account {username} with its API keys and conversations?"):
+    question = f"Delete the account {username} with its API keys, conversations and documents?"
+    if not yes and not typer.confirm(question):
         terminal.fail("Nothing was deleted.")
-    sessions = accounts.delete(username)
-    terminal.out.print(f"Deleted the account {username} and {sessions} of its conversations.", markup=False)
+    deleted = accounts.delete(username)
+    terminal.out.print(
+        f"Deleted the account {username} and {deleted.conversations} of its conversations.", markup=False
+    )
+    if deleted.documents_wait:
+        terminal.err.print(
+            "The tools API cannot be reached; documents of this account go as soon as both servers run.", soft_wrap=True
+        )
 
 
 def _choose_role(*, is_first: bool) -> str:

@@ -44,6 +44,7 @@ from main_api.metrics import router as metrics_router
 from main_api.models.router import router as models_router
 from main_api.models.service import ModelService
 from main_api.rag.client import RagClient
+from main_api.rag.departures import Departures
 from main_api.rag.grants import router as rag_grants_router
 from main_api.rag.limits import upload_limits
 from main_api.rag.people import People
@@ -173,6 +174,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         timeout_s=settings.default_tool_timeout,
     )
     rag_client = RagClient(base_url=settings.tools_base_url, api_key=settings.secret("tools_api_key"), session=http)
+    departures = Departures(db, rag_client, auth)
+    await departures.start()
+    stack.push_async_callback(departures.aclose)
     artifacts = Artifacts(db, tools, ttl_hours=settings.artifact_ttl_hours)
     prompts = PromptLibrary(settings.prompts_dir)
     titles = Titles(sessions, prompts)

@@ -18,6 +18,6 @@ def test_deleting_an_account_deletes_its_conversations_and_nobody_elses(tmp_path
     ada, eve = (accounts.create(name, "password123", role="user", email=None) for name in ("ada", "eve"))
     for account in (ada, ada, eve):
         asyncio.run(_chat(tmp_path / "sessions", account.id))
-    assert accounts.delete("ada") == 2
+    assert accounts.delete("ada").conversations == 2
     left = [path.parent.name for path in (tmp_path / "sessions").rglob("*.jsonl")]
     assert left == [str(eve.id)]
