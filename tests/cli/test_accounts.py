@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from cli.accounts import Accounts
 from config import load_settings
 from main_api.sessions.service import SessionOptions, open_sessions
@@ -13,6 +15,7 @@ async def _chat(folder: Path, user_id: int) -> None:
         await turn.append_user({"role": "user", "content": "a private matter"})
 
 
+@pytest.mark.slow
 def test_deleting_an_account_deletes_its_conversations_and_nobody_elses(tmp_path: Path) -> None:
     accounts = Accounts(load_settings(data_dir=tmp_path))
     ada, eve = (accounts.create(name, "password123", role="user", email=None) for name in ("ada", "eve"))

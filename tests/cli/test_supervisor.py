@@ -16,6 +16,8 @@ import pytest
 
 from cli.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 GONE_WITHIN_S = 10
 

@@ -51,6 +51,7 @@ def can_log_in(data_dir: Path, password: str) -> bool:
     return asyncio.run(log_in())
 
 
+@pytest.mark.slow
 def test_an_account_made_here_on_an_empty_folder_can_log_in(user: User, tmp_path: Path) -> None:
     (tmp_path / "twinport.db").unlink()
     result = user("create", "ada", "--role", "admin", "--password-stdin", stdin=PASSWORD + "\n")
@@ -106,6 +107,7 @@ def test_without_a_terminal_nobody_is_asked_for_a_password(user: User) -> None:
     assert (result.exit_code, "--password-stdin" in result.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_in_a_terminal_the_first_account_may_be_an_admin_and_the_password_is_asked_twice(tmp_path: Path) -> None:
     terminal = Terminal("user", "create", "ada", DATA_DIR=str(tmp_path))
     terminal.until("Shall it be an admin? [Y/n]: ")
@@ -118,12 +120,14 @@ def test_in_a_terminal_the_first_account_may_be_an_admin_and_the_password_is_ask
     assert terminal.leave() == 0
 
 
+@pytest.mark.slow
 def test_an_error_of_the_tree_is_one_line(user: User, tmp_path: Path) -> None:
     terminal = Terminal("user", "delete", "nobody", DATA_DIR=str(tmp_path))
     assert terminal.until("\n") == "error: There is no user 'nobody'.\r\n"
     assert terminal.leave() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "status", "expected"),
     [

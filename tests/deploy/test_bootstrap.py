@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = "pip torch-cpu.lock" if sys.platform == "linux" else "pip torch.lock"
 TOOLS = ("bash", "dirname", "id", "cat", "sleep", "uname", "readlink")
@@ -444,15 +446,3 @@ def test_a_copy_without_its_lock_is_said_to_be_incomplete(copy: Copy) -> None:
     copy.lock("runtime").unlink()
     status, said = copy.set_up()
     assert (status, "deploy/locks/runtime.lock is missing" in said) == (1, True)
-
-
-def shell_scripts() -> list[Path]:
-    return [ROOT / "start_servers.sh", ROOT / "twinport", *ROOT.glob("deploy/**/*.sh"), *ROOT.glob("tests/*.sh")]
-
-
-@pytest.mark.parametrize("script", shell_scripts(), ids=lambda script: script.name)
-def test_shell_scripts_keep_to_bash_3_and_bsd(script: Path) -> None:
-    """macOS has bash 3.2 and BSD tools."""
-    code = "\n".join(line for line in script.read_text().splitlines() if not line.lstrip().startswith("#"))
-    unknown = ("mapfile", "readarray", "declare -A", "readlink -f", "realpath", "|&", "${!", "sed -i", "stat -c", ",,}")
-    assert [word for word in unknown if word in code] == []

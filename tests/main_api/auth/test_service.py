@@ -352,6 +352,7 @@ async def test_passwords_that_nobody_can_have_are_wrong_and_nothing_else(
         await sign_in(sqlite_auth, password)
 
 
+@pytest.mark.slow
 async def test_a_wrong_name_and_a_wrong_password_look_the_same_and_take_the_same_time(db: Database) -> None:
     auth = make_auth(db, bcrypt_rounds=8)
     await auth.create_user(ADA)

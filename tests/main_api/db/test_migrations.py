@@ -68,6 +68,7 @@ async def test_migrating_again_changes_nothing(db: Database, tmp_path: Path) -> 
     assert _schema(tmp_path / "twinport.db") == before
 
 
+@pytest.mark.slow
 async def test_a_database_newer_than_the_code_is_refused_and_left_alone(db: Database, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "twinport.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -77,6 +78,7 @@ async def test_a_database_newer_than_the_code_is_refused_and_left_alone(db: Data
     assert _schema(tmp_path / "twinport.db") == before
 
 
+@pytest.mark.slow
 async def test_migrating_does_not_hold_up_the_event_loop(tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path))
     turns = 0

@@ -73,6 +73,7 @@ async def client(server: Running) -> AsyncGenerator[openai.AsyncOpenAI]:
         yield made
 
 
+@pytest.mark.slow
 async def test_the_openai_sdk_lists_the_models(client: openai.AsyncOpenAI) -> None:
     page = await client.models.list()
     assert [model.id for model in page.data] == ["local/twinport-tiny", "local/qwen/q4", "ollama/qwen2.5:14b"]
@@ -80,6 +81,7 @@ async def test_the_openai_sdk_lists_the_models(client: openai.AsyncOpenAI) -> No
     assert page.data[0].owned_by == "local"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

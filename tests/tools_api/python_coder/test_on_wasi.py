@@ -14,7 +14,7 @@ from tools_api.sandbox import Sandbox
 
 __all__ = ["artefact", "sandbox"]  # fixtures
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

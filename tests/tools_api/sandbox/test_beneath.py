@@ -93,6 +93,7 @@ def test_reading_stops_one_byte_behind_its_limit(workspace: Path, root: int) -> 
     assert read_beneath(root, "long", 9) == bytes(10)
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("name", ["_openat2", "_walk"])
 def test_another_mount_is_not_entered(tmp_path: Path, name: str) -> None:

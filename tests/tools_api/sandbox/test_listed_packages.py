@@ -1,5 +1,6 @@
 """What an administrator lists is installed beside what the lock fixes, or told; with wheels made here: no network."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from tests.tools_api.sandbox.wheels import make_wheel
 from tools_api.sandbox.listed_packages import UnusableList, read_list
 from tools_api.sandbox.packages import Installed, install, installed_names
 
+pytestmark = pytest.mark.slow
+
 
 class Folders:
     """A lock with numpy, wheels to choose from, and a list of packages."""
@@ -17,8 +20,6 @@ class Folders:
     def __init__(self, top: Path) -> None:
         self.wheels, self.lock, self.list = top / "wheels", top / "sandbox.lock", top / "list.txt"
         self.target = top / "packages"
-        self.wheels.mkdir()
-        self.lock.write_text(make_wheel(self.wheels, "numpy", "2.0"))
 
     def install(self, *lines: str) -> Installed:
         self.list.write_text("\n".join(lines))
@@ -29,12 +30,23 @@ class Folders:
         return (self.target / path).is_file()
 
 
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the lock once; the tests work on copies."""
+    folders = Folders(tmp_path_factory.mktemp("locked"))
+    folders.wheels.mkdir()
+    folders.lock.write_text(make_wheel(folders.wheels, "numpy", "2.0"))
+    folders.install()
+    return folders.target.parent
+
+
 @pytest.fixture
-def folders(tmp_path: Path) -> Folders:
-    return Folders(tmp_path)
+def folders(tmp_path: Path, locked: Path) -> Folders:
+    return Folders(Path(shutil.copytree(locked, tmp_path / "top")))
 
 
-def test_a_listed_package_comes_with_what_it_needs(folders: Folders) -> None:
+def test_a_listed_package_comes_with_the_lock_and_what_it_needs(folders: Folders) -> None:
+    shutil.rmtree(folders.target)
     make_wheel(folders.wheels, "needed")
     make_wheel(folders.wheels, "wanted", needs="needed")
     assert folders.install("# ours", "wanted>=0.5  # the good one") == Installed(changed=True)
@@ -130,7 +142,6 @@ def test_options_of_pip_hold_for_the_list(folders: Folders) -> None:
 
 
 def test_the_command_says_what_failed_and_ends_with_3(folders: Folders) -> None:
-    folders.install()
     folders.list.write_text(f"--no-index\n--find-links {folders.wheels}\nnowhere-to-be-found\n")
     command = ["-m", "tools_api.sandbox.packages", str(folders.target), "--lock", str(folders.lock)]
     ended = subprocess.run(

@@ -11,6 +11,7 @@ from tools_api.sandbox.packages import InstallFailed, install, installed_names, 
 NO_INDEX = ("--no-index", "--find-links")
 
 
+@pytest.mark.slow
 def test_packages_are_installed_once_and_again_when_the_lock_changes(tmp_path: Path) -> None:
     lock, target = tmp_path / "sandbox.lock", tmp_path / "packages"
     options = (*NO_INDEX, str(tmp_path))
@@ -25,6 +26,7 @@ def test_packages_are_installed_once_and_again_when_the_lock_changes(tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["packages"]
 
 
+@pytest.mark.slow
 def test_a_wheel_with_another_hash_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     lock, target = tmp_path / "sandbox.lock", tmp_path / "packages"
     good = make_wheel(tmp_path, "numpy", "1.0")
@@ -34,6 +36,7 @@ def test_a_wheel_with_another_hash_is_refused_and_nothing_changes(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.slow
 def test_every_user_may_read_what_is_installed(tmp_path: Path) -> None:
     lock, target = tmp_path / "sandbox.lock", tmp_path / "packages"
     lock.write_text(make_wheel(tmp_path, "numpy", "1.0"))

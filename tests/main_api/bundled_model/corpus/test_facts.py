@@ -77,6 +77,7 @@ def test_an_error_is_one_line_with_a_reason() -> None:
         assert failures.failed("rag", text) == f"The tool rag failed: {text[7:]}"
 
 
+@pytest.mark.slow
 def test_a_synthesis_has_one_sentence_for_every_result() -> None:
     for seed in range(200):
         _, asked, answered = synthesis.conversation(Random(seed), _WORDS).messages

@@ -24,10 +24,12 @@ def test_the_same_seed_makes_the_same_conversations():
     assert list(map(text_of, some())) == list(map(text_of, some()))
 
 
+@pytest.mark.slow
 def test_it_can_begin_anywhere():
     assert list(map(text_of, some()))[40:] == list(map(text_of, some(20, first=40)))
 
 
+@pytest.mark.slow
 def test_every_skill_occurs():
     assert set(Counter(one.skill for one in some(1500))) == {
         one.skill for name in MIXTURE for one in some(1, only=name)

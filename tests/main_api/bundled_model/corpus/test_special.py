@@ -47,6 +47,7 @@ def test_every_value_occurs_in_the_request_and_in_the_clause() -> None:
             assert value in _text(ask.clause), ask
 
 
+@pytest.mark.slow
 def test_every_phrase_of_every_tool_has_all_arguments() -> None:
     nouns = listed_nouns(Random(0))
     for spec in specs():

@@ -199,6 +199,7 @@ async def test_a_repeated_question_or_slide_does_not_count() -> None:
     assert model.asked[1][0][-1]["content"] == "Topic: bees\nAsked so far:\n1. What are bees?"
 
 
+@pytest.mark.slow
 async def test_every_item_can_be_judged_and_every_goal_is_measured() -> None:
     """Also with a model that says nothing at all."""
     asker = Asker(SilentModel(), PROMPTS)

@@ -14,6 +14,8 @@ from tools_api.sandbox import Sandbox, SandboxOptions, SandboxUnavailable
 from tools_api.sandbox.process_tree import descendants
 from tools_api.sandbox.wasi import host
 
+pytestmark = pytest.mark.slow
+
 WASI = Path(host.__file__).parent
 
 

@@ -14,7 +14,7 @@ from tools_api.sandbox import SandboxFile
 from tools_api.sandbox.host_user import SANDBOX_UID
 from tools_api.sandbox.process_tree import descendants
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from tests.tools_api.sandbox.wasi.conftest import ARTEFACT, LIMITS, Runner
 from tools_api.sandbox import Sandbox, SandboxOptions
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_an_endless_loop_is_stopped_and_its_files_come_back(wasi: Runner) -> None:

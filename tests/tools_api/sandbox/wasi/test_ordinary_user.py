@@ -4,6 +4,8 @@ import asyncio
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.tools_api.accounts import ordinary_account
 
 CODE = """
@@ -25,6 +27,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_an_ordinary_users_service_runs_code(artefact: Path, open_folder: Path) -> None:
     copy = shutil.copytree(artefact, open_folder / "artefact")
     async with ordinary_account() as account:
