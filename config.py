@@ -251,6 +251,14 @@ class Settings(BaseSettings):
     rag_chunk_size: int = Field(
         512, ge=16, le=8192, description="Most tokens of a passage; less if the embedding model reads less"
     )
+    rag_max_file_mb: int = Field(100, ge=1, le=2048, description="Largest document that is read, in MiB")
+    rag_max_pages: int = Field(5000, ge=1, description="Most pages of a document that is read")
+    rag_max_text_chars: int = Field(
+        10_000_000, ge=1000, le=100_000_000, description="Most characters of text in a document that is read"
+    )
+    rag_parse_timeout_s: Seconds = Field(120, description="Seconds that reading one document may take")
+    rag_parse_memory_mb: int = Field(1024, ge=128, description="Memory that reading documents may take at once, in MiB")
+    rag_parse_concurrency: int = Field(2, ge=1, le=64, description="Sandboxes that read documents at the same time")
     rag_owner_max_collections: int = Field(1000, ge=1, description="Collections that one owner may have")
 
     @field_validator("cors_origins", "trusted_proxies", "fallback_models", "sandbox_levels", mode="before")

@@ -7,6 +7,7 @@ from pathlib import Path
 from config import Settings
 from tools_api.python_coder import warm_profile
 from tools_api.python_coder.runtime import SCRIPTS
+from tools_api.rag.parsing import Bounds, ParsingOptions
 from tools_api.sandbox import Limits, RemoteOptions, SandboxOptions, SessionOptions
 
 PACKAGES = Path(sys.prefix) / "sandbox-packages"
@@ -29,6 +30,22 @@ def sandbox_options(settings: Settings) -> SandboxOptions:
         ),
         warm=warm if native else None,
         remote=_remote(settings),
+    )
+
+
+def parsing_options(settings: Settings) -> ParsingOptions:
+    """Return how documents are read: in sandboxes of the same levels, with bounds of their own."""
+    return ParsingOptions(
+        sandbox=sandbox_options(settings),
+        packages=PACKAGES,
+        bounds=Bounds(
+            file_bytes=settings.rag_max_file_mb * _MIB,
+            pages=settings.rag_max_pages,
+            characters=settings.rag_max_text_chars,
+            timeout_s=settings.rag_parse_timeout_s,
+            memory_bytes=settings.rag_parse_memory_mb * _MIB,
+        ),
+        concurrency=settings.rag_parse_concurrency,
     )
 
 

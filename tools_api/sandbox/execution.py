@@ -27,17 +27,26 @@ MakeWatchdog = Callable[[int, Limits, Cgroup | None], Watchdog]
 
 @dataclass(slots=True)
 class Pipe:
-    """What has come through one pipe, at most `limit` bytes of it; who `listens` hears of them as they come."""
+    """What has come through one pipe, at most `limit` bytes of it; who `listens` hears of them as they come.
+
+    One that does not keep them only counts what has `passed`.
+    """
 
     limit: int
     content: bytearray = field(default_factory=bytearray)
     listens: Callable[[bytes], None] | None = None
+    keeps: bool = True
+    passed: int = 0
 
     def add(self, piece: bytes) -> bool:
-        """Keep what fits; say whether it all did."""
-        fits = len(self.content) + len(piece) <= self.limit
-        kept = piece[: self.limit - len(self.content)]
-        self.content += kept
+        """Take what fits; say whether it all did."""
+        taken = len(self.content) + self.passed
+        fits = taken + len(piece) <= self.limit
+        kept = piece[: self.limit - taken]
+        if self.keeps:
+            self.content += kept
+        else:
+            self.passed += len(kept)
         if self.listens and kept:
             self.listens(kept)
         return fits
@@ -68,6 +77,7 @@ class Execution:
         if on_output:
             self._stdout.listens = functools.partial(on_output, "stdout")
             self._stderr.listens = functools.partial(on_output, "stderr")
+        self._stdout.keeps = self._stderr.keeps = job.keeps_output
         started = time.monotonic()
         watchdog = self._watch(self._process.pid, self._limits, cgroup)
         limit = await self._until_done(job, watchdog)

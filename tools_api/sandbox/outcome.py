@@ -73,6 +73,8 @@ class Job:
     it is hostile; who made the pair closes both ends."""
     loopback: bool = False
     """Allow TCP sockets. The network namespace has nothing but its own loopback, so they reach the run itself only."""
+    keeps_output: bool = True
+    """False if only those who listen while it runs want what it prints: then it may be much, and is counted only."""
     bounded_address_space: bool = True
     """False for programs that reserve far more than they use (V8); memory in sum stays limited."""
 
