@@ -37,7 +37,10 @@ from main_api.chat.titles import Titles
 from main_api.db import Database
 from main_api.dialects.cors import AllowedOrigins
 from main_api.dialects.errors import install_error_handlers, render_error
+from main_api.dialects.openai.embeddings import router as embeddings_router
 from main_api.dialects.openai.router import add_openai_routes
+from main_api.embeddings.encoder import ToolsEncoder
+from main_api.embeddings.service import EmbeddingService
 from main_api.limits.client_address import ClientAddresses
 from main_api.limits.service import RateLimiter
 from main_api.metrics import router as metrics_router
@@ -73,6 +76,7 @@ class State(TypedDict):
     chat: ChatService
     artifacts: Artifacts
     rag: RagService
+    embeddings: EmbeddingService
     health: health.Health
 
 
@@ -86,6 +90,7 @@ _ROUTERS = (
     sessions_router,
     models_router,
     artifacts_router,
+    embeddings_router,
     rag_router,
     rag_grants_router,
 )
@@ -174,6 +179,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         timeout_s=settings.default_tool_timeout,
     )
     rag_client = RagClient(base_url=settings.tools_base_url, api_key=settings.secret("tools_api_key"), session=http)
+    encoder = ToolsEncoder(rag_client)
+    stack.push_async_callback(encoder.aclose)
     departures = Departures(db, rag_client, auth)
     await departures.start()
     stack.push_async_callback(departures.aclose)
@@ -197,9 +204,10 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         limits=limits,
         client_addresses=ClientAddresses(settings.trusted_proxies),
         sessions=sessions,
-        models=ModelService(router),
+        models=ModelService(router, encoder.models),
         chat=ChatService(parts),
         artifacts=artifacts,
+        embeddings=EmbeddingService(router, encoder, usage),
         rag=RagService(rag_client, People(auth)),
         health=health.Health(
             {"database": _database_probe(db), "tools": _tools_probe(tools), "engine": _engine_probe(engines)}

@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat protocol: OpenAI, OpenRouter, vLLM, LM Studio, llama-server, our own engines.
+"""Any server that speaks OpenAI's protocol: OpenAI, OpenRouter, vLLM, LM Studio, llama-server, our own engines.
 
 What has to be understood is streamed as events, what does not is relayed as bytes. Retries and fallbacks are the
 router's; this backend asks once. Bodies that are read whole are capped, redirects are never followed, and no URL that
@@ -73,6 +73,7 @@ class OpenAICompatibleBackend:
         self._label = self._options.label or f"The provider {name}"
         base = URL(base_url.rstrip("/"))
         self._chat_url = base / "chat/completions"
+        self._embeddings_url = base / "embeddings"
         self._models_url = base / "models"
         self._headers = _headers(api_key, self._options)
         self._timeout = aiohttp.ClientTimeout(
@@ -117,6 +118,13 @@ class OpenAICompatibleBackend:
             await relayed.open()
             yield relayed
 
+    async def embed(self, body: JsonObject) -> bytes:
+        """Make vectors; see `EmbeddingBackend.embed`."""
+        async with self._ask(body, at=self._embeddings_url) as response:
+            answer = await self._read_answer(response)
+        _raise_error_in(answer, self._label)
+        return answer
+
     async def models(self) -> list[ModelInfo]:
         """List the upstream's models; many callers at once make one request, and it is good for a few seconds."""
         if self._listed is not None and time.monotonic() - self._listed_at < self._options.list_cached_s:
@@ -135,12 +143,12 @@ class OpenAICompatibleBackend:
         await self._listing.aclose()
 
     @asynccontextmanager
-    async def _ask(self, body: Mapping[str, Any]) -> AsyncGenerator[aiohttp.ClientResponse]:
+    async def _ask(self, body: Mapping[str, Any], *, at: URL | None = None) -> AsyncGenerator[aiohttp.ClientResponse]:
         """Post `body`, yield the good answer, and close the connection whatever happens inside."""
         data = _encode(body)
         with _Translated(self._label):
             response = await self._session.post(
-                self._chat_url, data=data, headers=self._headers, timeout=self._timeout, allow_redirects=False
+                at or self._chat_url, data=data, headers=self._headers, timeout=self._timeout, allow_redirects=False
             )
         try:
             if response.status != 200:

@@ -44,7 +44,8 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """A model as `/v1/models` lists it: `id` is the public name, e.g. `ollama/qwen2.5:14b`."""
+    """A model as `/v1/models` lists it: `id` is the public name, e.g. `ollama/qwen2.5:14b`. `dimensions` are those of
+    the vectors of one that makes embeddings."""
 
     id: str
     owned_by: str
@@ -52,6 +53,8 @@ class ModelInfo:
     description: str | None = None
     loaded: bool | None = None
     size_bytes: int | None = None
+    kind: Literal["chat", "embedding"] = "chat"
+    dimensions: int | None = None
     capabilities: Capabilities = Capabilities()
 
 
@@ -97,6 +100,15 @@ class RelayBackend(Protocol):
 
     def relay(self, model: str, body: JsonObject) -> AbstractAsyncContextManager[RelayedAnswer]:
         """Send `body` (its `model` is replaced by `model`); errors are raised as in `Backend.stream`."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingBackend(Protocol):
+    """A backend that makes vectors of texts, too."""
+
+    async def embed(self, body: JsonObject) -> bytes:
+        """Send the body of OpenAI's embeddings and return the answer. Errors are raised as in `Backend.stream`."""
         ...
 
 

@@ -17,7 +17,7 @@ from main_api.backends.breaker import CircuitBreaker
 from main_api.backends.catalogue import Catalogue, Shelf
 from main_api.backends.errors import ModelNotFound
 from main_api.backends.prompt_log import PromptLog
-from main_api.backends.protocol import Backend, Capabilities, ModelInfo, RelayBackend
+from main_api.backends.protocol import Backend, Capabilities, EmbeddingBackend, ModelInfo, RelayBackend
 from main_api.backends.resolved import WORTH_ANOTHER_MODEL, Candidate, ResolvedModel, Surroundings
 from shared.errors import NotFound, TwinportError, Unavailable
 from shared.logging import get_logger
@@ -87,6 +87,19 @@ class ModelRouter:
         return ResolvedModel(
             primary, fallbacks=self._options.fallback_models, can_relay=self._can_relay(primary), around=self._around
         )
+
+    def embedding_place(self, name: str) -> tuple[EmbeddingBackend, str] | None:
+        """Return the backend whose prefix a name has, and its own name of that model; None if there is no such prefix.
+
+        Raises `ModelNotFound` for a backend that makes no embeddings.
+        """
+        prefix, _, own = name.partition("/")
+        backend = self._backends.get(_ALIASES.get(prefix, prefix)) if own else None
+        if backend is None:
+            return None
+        if not isinstance(backend, EmbeddingBackend):
+            raise ModelNotFound(name, f"`{prefix}/` makes no embeddings here. `GET /v1/models` lists the models.")
+        return backend, own
 
     async def list_models(self) -> list[ModelInfo]:
         """List what can be asked now, backend by backend; an unreachable one is left out and logged."""

@@ -18,14 +18,19 @@ class ModelCapabilities(BaseModel):
 
 
 class Model(BaseModel):
-    """OpenAI's model object. The fields after `owned_by` are ours; clients of OpenAI pass over them."""
+    """OpenAI's model object. The fields after `owned_by` are ours; clients of OpenAI pass over them.
+
+    `type` is `embedding` for one that makes vectors of `dimensions` numbers and cannot chat.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    type: Literal["chat", "embedding"] = "chat"
     description: str | None = None
     context_length: int | None = None
+    dimensions: int | None = None
     size_bytes: int | None = None
     loaded: bool | None = None
     capabilities: ModelCapabilities
@@ -38,6 +43,8 @@ class Model(BaseModel):
             id=info.id,
             created=info.created,
             owned_by=info.owned_by,
+            type=info.kind,
+            dimensions=info.dimensions,
             description=info.description,
             context_length=able.context_length,
             size_bytes=info.size_bytes,

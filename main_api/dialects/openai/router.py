@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
-import orjson
 from fastapi import FastAPI, Request
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from main_api.agents.collect import collect
@@ -18,18 +16,14 @@ from main_api.chat.run import ChatRun
 from main_api.chat.service import ChatService
 from main_api.dialects.direct_route import DirectRoute
 from main_api.dialects.errors import validation_failure
+from main_api.dialects.openai.json_body import json_body
 from main_api.dialects.openai.render import chunk_frames, completion, failure_frame
 from main_api.dialects.openai.schemas import ChatCompletionRequest, PortalTools, sampling_options
 from shared.disconnect import while_connected
-from shared.errors import ClientDisconnected, InvalidRequest, PayloadTooLarge
 from shared.sse import EventStreamResponse, ServerStops
 from shared.tools_contract import JsonObject
 
 _AGENT_WITH_TOOLS = "react"
-_SMALL_BODY = 500_000
-_MOST_CONTAINERS = 250_000
-_MOST_VALUES = 2_000_000
-"""Parsing as many takes a tenth of a second, in which nobody else is served; braces and commas in a text count too."""
 
 _BODY_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -61,7 +55,7 @@ async def create_chat_completion(request: Request) -> Response:
     stream as chunks with `choices: []`, and as `tool_results` in a whole answer. Needs the scope `chat`.
     """
     principal = scoped(await authenticate_request(request), "chat")
-    body = await _json_body(request)
+    body = await json_body(request)
     parsed = _checked(body)
     chat = cast("ChatService", request.state.chat)
     run = await chat.open(_call(body, parsed), principal)
@@ -71,30 +65,6 @@ async def create_chat_completion(request: Request) -> Response:
         return await while_connected(request.receive, _whole(run))
     except asyncio.CancelledError:
         raise ServerStops from None
-
-
-async def _json_body(request: Request) -> JsonObject:
-    content_type = request.headers.get("content-type", "application/json")
-    if not content_type.lower().startswith("application/json"):
-        raise InvalidRequest(f"Send the body as JSON with `content-type: application/json`, not {content_type[:100]}.")
-    try:
-        body = orjson.loads(_bounded(await request.body()))
-    except ClientDisconnect:
-        raise ClientDisconnected("The caller closed the connection while sending.") from None
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    return cast("JsonObject", body)
-
-
-def _bounded(raw: bytes) -> bytes:
-    """Return the body if reading it is quick: many values, not long texts or pictures, are what takes time."""
-    if len(raw) <= _SMALL_BODY:
-        return raw
-    if raw.count(b"{") + raw.count(b"[") > _MOST_CONTAINERS or raw.count(b",") > _MOST_VALUES:
-        raise PayloadTooLarge(f"The body may hold {_MOST_CONTAINERS} objects and lists and {_MOST_VALUES} values.")
-    return raw
 
 
 def _checked(body: JsonObject) -> ChatCompletionRequest:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from main_api.auth.deps import authenticate_request
 from main_api.auth.principal import ALL_SCOPES, Principal
 from main_api.backends.prompt_log import PromptLog
-from main_api.backends.protocol import Capabilities
+from main_api.backends.protocol import Capabilities, ModelInfo
 from main_api.backends.router import ModelRouter
 from main_api.models.router import router as models_router
 from main_api.models.service import ModelService
@@ -37,6 +37,10 @@ async def _render(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": body}, status_code=error.status)
 
 
+async def _no_embeddings() -> list[ModelInfo]:
+    return []
+
+
 @pytest.fixture
 def ollama() -> FakeBackend:
     return FakeBackend("ollama", ("qwen2.5:14b",), capabilities=Capabilities(vision=True))
@@ -56,7 +60,7 @@ async def server(ollama: FakeBackend, prompt_log: PromptLog) -> AsyncGenerator[R
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-        yield {"models": ModelService(models)}
+        yield {"models": ModelService(models, _no_embeddings)}
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(models_router)

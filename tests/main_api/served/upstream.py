@@ -132,6 +132,15 @@ class Upstream:
             script.hung_up.set()
             raise
 
+    async def _on_embeddings(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        script = self.scripts.get(body["model"])
+        if script is None:
+            error = {"message": f"no model {body['model']}", "code": "model_not_found"}
+            return web.json_response({"error": error}, status=404)
+        script.bodies.append(body)
+        return await script.answer(request, body)
+
     async def _on_models(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response({"object": "list", "data": [{"id": name} for name in ("up", *self.scripts)]})
 
@@ -139,6 +148,7 @@ class Upstream:
     async def running(self) -> AsyncIterator["Upstream"]:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._on_chat)
+        app.router.add_post("/v1/embeddings", self._on_embeddings)
         app.router.add_get("/v1/models", self._on_models)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()

@@ -26,7 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ToolsServer:
-    """Counts and keeps the requests; `on_invoke`, `on_list`, `on_artifact` and `on_rag` decide the answers."""
+    """Counts and keeps the requests; its fields `on_…` decide the answers."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -38,6 +38,7 @@ class ToolsServer:
         self.on_list: Handler = self._list
         self.on_artifact: Handler = self._missing
         self.on_rag: Handler = self._missing
+        self.on_embeddings: Handler = self._missing
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -51,6 +52,7 @@ class ToolsServer:
         app.router.add_post("/v1/tools/{name}/invoke", self._on_invoke)
         app.router.add_get("/v1/artifacts/{id}", self._on_artifact)
         app.router.add_route("*", "/v1/rag/{rest:.*}", self._on_rag)
+        app.router.add_post("/v1/embeddings", self._on_embeddings)
         app.router.add_get("/health", self._health)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -87,6 +89,11 @@ class ToolsServer:
     async def _on_rag(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         return await self.on_rag(request)
+
+    async def _on_embeddings(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        self.bodies.append(await request.json())
+        return await self.on_embeddings(request)
 
     async def _list(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(TOOLS)
