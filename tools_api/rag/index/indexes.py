@@ -1,0 +1,126 @@
+"""All collections of a process: makes, finds and removes them, and keeps only so many open."""
+
+import asyncio
+import re
+import shutil
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import NotFound
+from tools_api.rag.index import schema
+from tools_api.rag.index.failures import storage_failures
+from tools_api.rag.index.threads import Threads
+from tools_api.rag.index.values import IndexOptions, VectorModel
+from tools_api.rag.index.words_view import OpenWords
+from tools_api.rag.values import IndexType
+
+if TYPE_CHECKING:
+    from tools_api.rag.index.collection import CollectionIndex
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_GONE = ".removed"
+_TIDY_EVERY_S = 5.0
+
+
+class Indexes:
+    """The collections below `root`, one folder each. Call `start` before use.
+
+    An index that was handed out stays good; when it was not used for a while, its files may be closed in between.
+    """
+
+    def __init__(self, root: Path, open_words: OpenWords, options: IndexOptions | None = None) -> None:
+        self._root = root
+        self._open_words = open_words
+        self._options = options or IndexOptions()
+        self._threads = Threads()
+        self._known: OrderedDict[str, CollectionIndex] = OrderedDict()
+        self._resting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Make the folder, and finish removals that a crash broke off."""
+        await asyncio.to_thread(_prepare, self._root)
+        self._resting = asyncio.create_task(self._rest_for_ever())
+
+    async def open(self, collection_id: str, model: VectorModel, index_type: IndexType) -> "CollectionIndex":
+        """Return the index of a collection, made with that model if it is not there. Raises `StorageFull`."""
+        folder = self._folder(collection_id)
+        await asyncio.to_thread(_create, folder, model, index_type)
+        return await asyncio.to_thread(self._index, collection_id)
+
+    async def existing(self, collection_id: str) -> "CollectionIndex | None":
+        """Return the index of a collection if there is one."""
+        if not await asyncio.to_thread((self._folder(collection_id) / "chunks.db").exists):
+            return None
+        return await asyncio.to_thread(self._index, collection_id)
+
+    async def remove(self, collection_id: str) -> None:
+        """Remove a collection's files; done also after a crash in the middle. One that is not there does no harm."""
+        folder = self._folder(collection_id)
+        index = self._known.get(collection_id)
+        if index is not None:
+            await index.retire()
+        await asyncio.to_thread(_remove, folder)
+        self._known.pop(collection_id, None)
+
+    async def aclose(self) -> None:
+        """Close all files."""
+        if self._resting is not None:
+            self._resting.cancel()
+            await asyncio.wait([self._resting])
+        await asyncio.gather(*(index.retire() for index in self._known.values()))
+        await asyncio.to_thread(self._threads.close)
+
+    def _index(self, collection_id: str) -> "CollectionIndex":
+        """Blocking where it is the first: numpy is imported."""
+        from tools_api.rag.index.collection import CollectionIndex
+
+        if collection_id not in self._known:
+            folder = self._folder(collection_id)
+            self._known[collection_id] = CollectionIndex(folder, self._open_words, self._threads, self._options)
+        self._known.move_to_end(collection_id)
+        return self._known[collection_id]
+
+    def _folder(self, collection_id: str) -> Path:
+        if not _ID.fullmatch(collection_id):
+            raise NotFound("There is no such collection.", param="collection")
+        return self._root / collection_id
+
+    async def _rest_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_EVERY_S)
+            await self.rest_some()
+
+    async def rest_some(self) -> None:
+        """Close those that were not asked for the longest, until the others are within the limits."""
+        options = self._options
+        open_ones = [index for index in self._known.values() if index.is_open]
+        used = sum(index.memory_bytes for index in open_ones)
+        excess = len(open_ones) - options.max_open
+        for index in sorted(open_ones, key=lambda each: each.used_at):
+            if excess <= 0 and used <= options.max_open_bytes:
+                return
+            freed = index.memory_bytes
+            if await index.rest():
+                excess, used = excess - 1, used - freed
+
+
+def _prepare(root: Path) -> None:
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in root.glob(f"*{_GONE}"):
+        shutil.rmtree(folder)
+
+
+def _create(folder: Path, model: VectorModel, index_type: IndexType) -> None:
+    with storage_failures():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        schema.create(
+            folder / "chunks.db", index_type=index_type, fingerprint=model.fingerprint, dimensions=model.dimensions
+        )
+
+
+def _remove(folder: Path) -> None:
+    gone = folder.with_name(folder.name + _GONE)
+    if folder.exists():
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
