@@ -39,6 +39,8 @@ from tools_api.mcp.server import McpServer
 from tools_api.nanocoder import Nanocoder, NanocoderOptions, Upstream
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
 from tools_api.rag.collections import router as collections_router
+from tools_api.rag.documents import router as documents_router
+from tools_api.rag.ingestion import router as jobs_router
 from tools_api.rag.retrieval import Retrieval
 from tools_api.sandbox import Sandbox, SandboxReport
 from tools_api.sandbox_options import PACKAGES, sandbox_options
@@ -152,6 +154,8 @@ def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
     app.include_router(invoke_router.router)
     app.include_router(artifacts_router.router)
     app.include_router(collections_router.router)
+    app.include_router(documents_router.router)
+    app.include_router(jobs_router.router)
     app.router.routes.append(Route("/mcp", endpoint=McpEndpoint(), include_in_schema=False))
     install_error_handlers(app)
     limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)

@@ -8,8 +8,13 @@ from tools_api.db import Database
 from tools_api.embeddings.protocol import Encoder
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.service import CollectionDefaults, CollectionService
+from tools_api.rag.documents.archives import NoArchives
+from tools_api.rag.index.indexes import Indexes
+from tools_api.rag.ingestion.open import IngestionOptions, Neighbours, open_ingestion
 from tools_api.rag.open import RagOptions
+from tools_api.rag.parsing import open_parser
 from tools_api.rag.parts import Parts
+from tools_api.rag.words import words_opener
 
 
 @asynccontextmanager
@@ -21,6 +26,24 @@ async def open_parts(options: RagOptions, encoder: Encoder) -> AsyncGenerator[Pa
         stack.push_async_callback(database.aclose)
         await database.migrate()
         access = Access(database)
+        indexes = Indexes(options.folder / "collections", words_opener("english"))
+        await indexes.start()
+        stack.push_async_callback(indexes.aclose)
+        parser = await stack.enter_async_context(open_parser(options.parsing))
+        ingestion = await stack.enter_async_context(
+            open_ingestion(
+                IngestionOptions(folder=options.folder, jobs_url=options.jobs_url, limits=options.uploads),
+                Neighbours(
+                    database=database,
+                    access=access,
+                    archives=NoArchives(),
+                    parser=parser,
+                    encoder=encoder,
+                    indexes=indexes,
+                    tokenizer=options.tokenizer,
+                ),
+            )
+        )
         collections = CollectionService(
             database,
             access,
@@ -30,9 +53,15 @@ async def open_parts(options: RagOptions, encoder: Encoder) -> AsyncGenerator[Pa
                 chunk_tokens=options.chunk_tokens,
                 per_owner=options.collections_per_owner,
             ),
-            removals=[],
+            removals=[ingestion.documents.remove_collection, indexes.remove],
         )
         stack.push_async_callback(collections.aclose)
         finishing = asyncio.create_task(collections.finish_removals())
         stack.push_async_callback(asyncio.wait, {finishing})
-        yield Parts(access=access, collections=collections, encoder=encoder)
+        yield Parts(
+            access=access,
+            collections=collections,
+            encoder=encoder,
+            documents=ingestion.documents,
+            jobs=ingestion.jobs,
+        )

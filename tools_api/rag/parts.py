@@ -7,6 +7,8 @@ if TYPE_CHECKING:  # handlers name this class at import, when neither a database
     from tools_api.embeddings.protocol import Encoder
     from tools_api.rag.collections.access import Access
     from tools_api.rag.collections.service import CollectionService
+    from tools_api.rag.documents.service import DocumentService
+    from tools_api.rag.ingestion.jobs import JobService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,3 +18,5 @@ class Parts:
     access: "Access"
     collections: "CollectionService"
     encoder: "Encoder"
+    documents: "DocumentService"
+    jobs: "JobService"

@@ -7,6 +7,7 @@ _MEANINGS = {
     401: "No service key, or one that is not known",
     403: "The collection was shared with this person for less than this",
     404: "There is no such collection (document, grant), or it is somebody else's",
+    408: "The body does not come, or too slowly",
     409: "The name is taken, or names more than one collection; or there is no room for more of them",
     413: "The body is too large",
     429: "Too many requests of this kind at once; `Retry-After` says when to try again",

@@ -82,7 +82,8 @@ class RagDocument(Record, table=True):
     """A document and how far it is. Within a collection a name is unique, and content is indexed once.
 
     `state` is `queued`, `parsing`, `embedding`, `indexing`, `indexed`, `failed` or `cancelled`, and speaks of `sha256`,
-    the content that was uploaded last; `indexed_sha256` is what searches find until that one is ready.
+    the content that was uploaded last; `indexed_sha256` is what searches find until that one is ready. A document that
+    is `deleting` is gone for everybody, and its text and files go as soon as that can be.
     """
 
     __tablename__ = "rag_document"
@@ -101,7 +102,8 @@ class RagDocument(Record, table=True):
     sha256: str = Field(max_length=64)
     indexed_sha256: str | None = Field(default=None, max_length=64)
     duplicate_of: str | None = Field(default=None, index=True, max_length=36)
-    """The document of this collection that has the same content and is indexed for both."""
+    """The document of this collection that has the same content and is indexed for both. State, percent, error, pages
+    and `indexed_sha256` are then copies of that one's; `chunks` stays 0, so that sums count each once."""
     state: str = Field(max_length=16)
     percent: int = 0
     error_code: str | None = Field(default=None, max_length=64)
@@ -110,7 +112,6 @@ class RagDocument(Record, table=True):
     attempts: int = 0
     pages: int | None = None
     chunks: int = 0
-    title: str | None = Field(default=None, max_length=1000)
     attributes: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """Its owner's metadata."""
     job_id: str | None = Field(default=None, index=True, max_length=36)

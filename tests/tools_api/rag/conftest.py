@@ -68,6 +68,7 @@ def serve_rag(serve: Serve, catalogue: Path, tmp_path: Path) -> ServeRag:
             folder=tmp_path / "rag",
             database_url=f"sqlite+aiosqlite:///{database}",
             database_file=database,
+            jobs_url=f"sqlite:///{tmp_path / 'jobs.db'}",
             **options,
         )
         async with open_rag(given, encoder=NamedEncoder("model-1")) as retrieval, serve(rag=retrieval) as served:

@@ -87,7 +87,6 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("pages", sa.Integer()),
         sa.Column("chunks", sa.Integer(), nullable=False),
-        sa.Column("title", sa.String(1000)),
         sa.Column("attributes", sa.JSON(), nullable=False),
         sa.Column("job_id", sa.String(36)),
         sa.Column("batch_id", sa.String(36)),

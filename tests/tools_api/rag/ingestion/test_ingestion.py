@@ -1,0 +1,229 @@
+"""Documents become searchable: each once, the broken ones apart, fairly, and again after whatever stopped it."""
+
+import asyncio
+
+import pytest
+
+from shared.errors import Unavailable
+from tests.tools_api.rag.ingestion.harness import ADA, BOB, World
+from tools_api.rag.ingestion.work import SLICE
+
+pytestmark = pytest.mark.slow  # starts the workflows' engine
+
+
+async def test_uploaded_files_are_indexed(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        upload = await running.upload({"a.txt": "one\ntwo", "b.txt": "three"})
+        job = await running.finished(upload.job_id)
+        index = await running.index()
+        documents, _ = await running.documents.page(ADA, "docs", limit=10, after=None, state=None)
+    assert (job.state, job.percent, dict(job.documents)) == ("finished", 100, {"indexed": 2})
+    assert index.texts() == ["one", "three", "two"]
+    assert {(one.name, one.state, one.percent, one.chunks, one.searchable) for one in documents} == {
+        ("a.txt", "indexed", 100, 2, True),
+        ("b.txt", "indexed", 100, 1, True),
+    }
+    assert list((world.folder / "rag" / "spool").iterdir()) == []
+
+
+async def test_a_broken_file_fails_alone_and_can_be_tried_again(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        files = {
+            f"{number}.txt": f"!broken\n{number}" if number % 10 == 0 else f"text {number}" for number in range(30)
+        }
+        files["nothing.txt"] = ""
+        upload = await running.upload({**files, "10.txt": "!encrypted"})
+        job = await running.finished(upload.job_id)
+        failed, _ = await running.documents.page(ADA, "docs", limit=100, after=None, state="failed")
+        assert dict(job.documents) == {"indexed": 27, "failed": 4}
+        assert {(one.name, one.error.code, one.attempts) for one in failed if one.error} == {
+            ("0.txt", "broken", 1),
+            ("10.txt", "encrypted", 1),
+            ("20.txt", "broken", 1),
+            ("nothing.txt", "empty", 1),
+        }
+        await running.jobs.retry(ADA, upload.job_id)
+        again = await running.finished(upload.job_id)
+    assert dict(again.documents) == {"indexed": 27, "failed": 4}
+
+
+async def test_a_large_document_is_embedded_slice_by_slice_and_never_twice(world: World) -> None:
+    lines = [f"line {number}" for number in range(3 * SLICE + 10)]
+    async with world.running() as running:
+        await running.collection()
+        upload = await running.upload({"large.txt": "\n".join(lines)})
+        await running.finished(upload.job_id)
+        index = await running.index()
+    assert index.texts() == sorted(lines)
+    assert world.encoder.calls == 4
+    assert set(world.encoder.embedded.values()) == {1}
+
+
+async def test_a_document_goes_on_where_it_stopped(world: World) -> None:
+    lines = [f"line {number}" for number in range(4 * SLICE)]
+    async with world.running() as running:
+        await running.collection()
+        upload = await running.upload({"large.txt": "\n".join(lines)})
+        async with asyncio.timeout(30):
+            while world.encoder.calls < 2:
+                await asyncio.sleep(0.01)
+            world.encoder.gate.clear()
+            while world.encoder.calls < 3:
+                await asyncio.sleep(0.01)
+    world.encoder.gate.set()
+    async with world.running() as running:
+        job = await running.finished(upload.job_id)
+        index = await running.index()
+    assert job.documents == {"indexed": 1}
+    assert index.texts() == sorted(lines)
+    assert sum(world.encoder.embedded.values()) <= 5 * SLICE, "at most the slice that was under way is made again"
+    assert len(world.parser.calls) == 1
+
+
+async def test_a_cancelled_job_stops_at_once_and_keeps_what_it_has(world: World) -> None:
+    async with world.running(files=2, at_once=1) as running:
+        await running.collection()
+        world.encoder.gate.clear()
+        upload = await running.upload({f"{number}.txt": f"text {number}" for number in range(10)})
+        async with asyncio.timeout(30):
+            while not world.encoder.calls:
+                await asyncio.sleep(0.01)
+        job = await running.jobs.cancel(ADA, upload.job_id)
+        assert (job.state, dict(job.documents)) == ("cancelled", {"cancelled": 10})
+        world.encoder.gate.set()
+        other = await running.upload({"other.txt": "other"})
+        await running.finished(other.job_id)
+        index = await running.index()
+        assert index.texts() == ["other"]
+        await running.jobs.retry(ADA, upload.job_id)
+        job = await running.finished(upload.job_id)
+    assert dict(job.documents) == {"indexed": 10}
+
+
+async def test_one_cancelled_document_leaves_the_others_of_its_batch(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        world.encoder.gate.clear()
+        upload = await running.upload({"a.txt": "a", "b.txt": "b"})
+        async with asyncio.timeout(30):
+            while not world.encoder.calls:
+                await asyncio.sleep(0.01)
+        cancelled = await running.documents.cancel(ADA, "docs", upload.files[0].document.id)
+        world.encoder.gate.set()
+        job = await running.finished(upload.job_id)
+        index = await running.index()
+    assert cancelled.state == "cancelled"
+    assert dict(job.documents) == {"cancelled": 1, "indexed": 1}
+    assert index.texts() == ["b"]
+
+
+async def test_a_document_removed_while_it_is_worked_on_never_appears(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        world.encoder.gate.clear()
+        upload = await running.upload({"a.txt": "a", "b.txt": "b"})
+        async with asyncio.timeout(30):
+            while not world.encoder.calls:
+                await asyncio.sleep(0.01)
+        await running.documents.delete(ADA, "docs", upload.files[0].document.id)
+        world.encoder.gate.set()
+        job = await running.finished(upload.job_id)
+        index = await running.index()
+    assert dict(job.documents) == {"indexed": 1}
+    assert index.texts() == ["b"]
+    kept = [path for path in (world.folder / "rag").rglob("*") if path.is_file() and path.read_bytes() == b"a"]
+    assert kept == []
+
+
+async def test_one_file_of_one_person_does_not_wait_for_the_thousands_of_another(world: World) -> None:
+    async with world.running(files=10) as running:
+        await running.collection(ADA)
+        await running.collection(BOB, "his")
+        many = await running.upload({f"{number}.txt": f"text {number}" for number in range(400)})
+        one = await running.upload({"one.txt": "his"}, owner=BOB, to="his")
+        await running.finished(one.job_id, BOB)
+        job = await running.jobs.get(ADA, many.job_id)
+        assert job.state == "running"
+        assert job.documents.get("queued", 0) > 100
+        assert (await running.finished(many.job_id)).documents == {"indexed": 400}
+
+
+async def test_what_is_in_the_way_is_waited_for_and_said(world: World) -> None:
+    world.encoder.down = Unavailable("The encoder is not there.")
+    async with world.running() as running:
+        await running.collection()
+        upload = await running.upload({"a.txt": "a"})
+        async with asyncio.timeout(30):
+            while (job := await running.jobs.get(ADA, upload.job_id)).note is None:
+                await asyncio.sleep(0.02)
+        assert (job.state, job.note) == ("running", "The encoder is not there.")
+        world.encoder.down = None
+        job = await running.finished(upload.job_id)
+        document = await running.documents.get(ADA, "docs", upload.files[0].document.id)
+    assert (job.documents, job.note) == ({"indexed": 1}, None)
+    assert document.attempts == 1
+
+
+async def test_a_full_disk_is_waited_for(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        index = await running.index()
+        index.full = True
+        upload = await running.upload({"a.txt": "a"})
+        async with asyncio.timeout(30):
+            while (await running.jobs.get(ADA, upload.job_id)).note is None:
+                await asyncio.sleep(0.02)
+        index.full = False
+        job = await running.finished(upload.job_id)
+    assert job.documents == {"indexed": 1}
+
+
+async def test_the_same_files_uploaded_twice_at_once_are_indexed_once(world: World) -> None:
+    files = {f"{number}.txt": f"text {number}" for number in range(40)}
+    async with world.running(files=8) as running:
+        await running.collection()
+        first, second = await asyncio.gather(running.upload(files), running.upload(files))
+        jobs = [await running.finished(upload.job_id) for upload in (first, second)]
+        index = await running.index()
+        documents, more = await running.documents.page(ADA, "docs", limit=100, after=None, state=None)
+    assert sorted((job.total, job.unchanged) for job in jobs) == [(0, 40), (40, 0)]
+    assert index.texts() == sorted(files.values())
+    assert set(index.puts.values()) == {1}
+    assert (len(documents), more) == (40, False)
+
+
+async def test_a_new_version_takes_the_place_of_the_old_one_when_it_is_ready(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        await running.finished((await running.upload({"a.txt": "old"})).job_id)
+        world.encoder.gate.clear()
+        upload = await running.upload({"a.txt": "new"})
+        async with asyncio.timeout(30):
+            while world.encoder.calls < 2:
+                await asyncio.sleep(0.01)
+        index = await running.index()
+        document = await running.documents.get(ADA, "docs", upload.files[0].document.id)
+        assert (index.texts(), document.searchable, document.state) == (["old"], True, "embedding")
+        world.encoder.gate.set()
+        await running.finished(upload.job_id)
+        assert index.texts() == ["new"]
+
+
+async def test_the_news_of_a_job_begin_with_how_it_stands_and_end_with_it(world: World) -> None:
+    async with world.running(files=5, at_once=1) as running:
+        await running.collection()
+        world.encoder.gate.clear()
+        upload = await running.upload({f"{number}.txt": f"text {number}" for number in range(20)})
+        percents: list[int] = []
+        documents: dict[str, str] = {}
+        async for news in running.jobs.news(ADA, upload.job_id):
+            world.encoder.gate.set()
+            percents.append(news.job.percent)
+            documents.update({one.id: one.state for one in news.documents})
+        assert news.job.state == "finished"
+    assert percents[-1] == 100
+    assert percents == sorted(percents)
+    assert len(percents) > 2
+    assert set(documents.values()) == {"indexed"}

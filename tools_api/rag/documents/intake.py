@@ -1,0 +1,141 @@
+"""Takes the files of one upload to the disk, within the limits, and removes them again if they are not kept."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.errors import InvalidRequest, PayloadTooLarge
+from tools_api.rag.documents.names import label, media_type_of, unique_label
+from tools_api.rag.documents.originals import DraftWriter, Originals
+from tools_api.rag.documents.values import Draft, Limits
+from tools_api.rag.values import Owner
+
+_MIB = 1024 * 1024
+
+
+class QuotaExceeded(PayloadTooLarge):
+    """The owner's share of the disk is used up."""
+
+    code = "quota_exceeded"
+
+
+class UploadSource(Protocol):
+    """Where an upload's files come from: a request's body."""
+
+    async def read_into(self, intake: "Intake") -> Mapping[str, Any] | None:
+        """Hand over every file, and return the metadata that all of them get, or None. Raises `InvalidRequest`."""
+        ...
+
+
+class Archives(Protocol):
+    """Knows ZIP files, and takes them apart where untrusted bytes may be read. Part `parsing` implements it."""
+
+    def is_archive(self, path: Path) -> bool:
+        """Say whether the file is a ZIP of files (and not a DOCX or another format that is packed as one). Blocks."""
+        ...
+
+    def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+        """Yield each file in it: its relative name and its bytes. Raises `InvalidRequest`, `PayloadTooLarge`."""
+        ...
+
+
+class InFlight:
+    """Bytes that uploads are bringing now, by owner: they count before they are in the catalogue."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[Owner, int] = {}
+
+    def of(self, owner: Owner) -> int:
+        return self._bytes.get(owner, 0)
+
+    def add(self, owner: Owner, size: int) -> None:
+        self._bytes[owner] = self.of(owner) + size
+        if not self._bytes[owner]:
+            del self._bytes[owner]
+
+
+class Intake:
+    """The files of one upload as they come. `used_bytes` is what the owner has in the catalogue."""
+
+    def __init__(
+        self, originals: Originals, limits: Limits, *, owner: Owner, used_bytes: int, in_flight: InFlight
+    ) -> None:
+        self.files: list[Draft] = []
+        self._originals = originals
+        self._limits = limits
+        self._owner = owner
+        self._used_bytes = used_bytes
+        self._in_flight = in_flight
+        self._reserved = 0
+        self._writer: DraftWriter | None = None
+        self._paths: list[Path] = []
+        self._names: set[str] = set()
+
+    async def begin(self, name: str, media_type: str | None) -> None:
+        """Begin a file. Raises `PayloadTooLarge` for one file too many."""
+        if len(self.files) >= self._limits.files:
+            raise PayloadTooLarge(f"One upload takes at most {self._limits.files} files (RAG_MAX_UPLOAD_FILES).")
+        kept = unique_label(label(name), self._names)
+        self._names.add(kept)
+        self._writer = self._originals.draft(kept, media_type_of(kept, media_type))
+        self._paths.append(self._writer.path)
+
+    async def write(self, data: bytes) -> None:
+        """Take bytes of the file that was begun. Raises `PayloadTooLarge`, `QuotaExceeded`, `StorageFull`."""
+        if self._writer is None:
+            raise InvalidRequest("The form has data outside of its files.")
+        if self._writer.size + len(data) > self._limits.file_bytes:
+            raise PayloadTooLarge(f"A file has at most {self._limits.file_bytes // _MIB} MiB (RAG_MAX_FILE_MB).")
+        if self._used_bytes + self._in_flight.of(self._owner) + len(data) > self._limits.owner_bytes:
+            raise no_room(self._limits)
+        self._in_flight.add(self._owner, len(data))
+        self._reserved += len(data)
+        await self._writer.write(data)
+
+    async def end(self) -> None:
+        """End the file that was begun."""
+        if self._writer is not None:
+            self.files.append(await self._writer.finish())
+            self._writer = None
+
+    async def unpack(self, archives: Archives) -> None:
+        """Put the files of every ZIP in its place. Raises as `Archives.members` does, and as `write`."""
+        came, self.files = self.files, []
+        for file in came:
+            if await asyncio.to_thread(archives.is_archive, file.path):
+                await self._unpack(archives, file)
+            else:
+                self.files.append(file)
+
+    async def _unpack(self, archives: Archives, file: Draft) -> None:
+        async for name, content in archives.members(file.path, file.name):
+            await self.begin(name, None)
+            async for data in content:
+                await self.write(data)
+            await self.end()
+        self._in_flight.add(self._owner, -file.size)
+        self._reserved -= file.size
+
+    async def aclose(self) -> None:
+        """Give back what was reserved, and remove what was not kept."""
+        self._in_flight.add(self._owner, -self._reserved)
+        await self._originals.discard(self._paths)
+
+
+@asynccontextmanager
+async def receiving(intake: Intake) -> AsyncGenerator[Intake]:
+    """Close an intake whatever happens."""
+    try:
+        yield intake
+    finally:
+        await intake.aclose()
+
+
+def no_room(limits: Limits) -> QuotaExceeded:
+    """Say that an owner's documents take too much room."""
+    return QuotaExceeded(
+        f"The owner's documents may take {limits.owner_bytes // _MIB} MiB (RAG_OWNER_MAX_MB) in at most "
+        f"{limits.owner_files} files (RAG_OWNER_MAX_FILES), and this is more; remove some first."
+    )

@@ -1,0 +1,255 @@
+"""`DocumentService`: the rules by which documents come, are looked at, and go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from shared.errors import Conflict, InvalidRequest, NotFound
+from shared.logging import get_logger
+from tools_api.db import Database
+from tools_api.rag.collections.access import Access
+from tools_api.rag.collections.values import Collection
+from tools_api.rag.documents import store
+from tools_api.rag.documents.intake import Archives, InFlight, Intake, UploadSource, no_room, receiving
+from tools_api.rag.documents.locks import Locks
+from tools_api.rag.documents.originals import Originals
+from tools_api.rag.documents.registration import Registered, register
+from tools_api.rag.documents.values import UNFINISHED, Document, DocumentState, Draft, Limits, Upload
+from tools_api.rag.values import Owner
+
+_log = get_logger("rag")
+
+
+class DocumentNotFound(NotFound):
+    """The collection has no such document."""
+
+    code = "document_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such document in this collection.", param="document")
+
+
+class Standings(Protocol):
+    """Knows how far documents are that are worked on now."""
+
+    def seen(self, document: Document) -> Document:
+        """Return a document as it stands now."""
+        ...
+
+
+class Worker(Protocol):
+    """What works on documents, as those who bring and remove them see it."""
+
+    def wake(self) -> None:
+        """Say that documents wait."""
+        ...
+
+    def interrupt(self, document_ids: Sequence[str]) -> None:
+        """Stop working on these: they were changed, cancelled or removed."""
+        ...
+
+    async def unindex(self, collection_id: str, document_ids: Sequence[str]) -> None:
+        """Take documents out of the index and the spool; when it returns, no search finds them."""
+        ...
+
+    async def close_job(self, job_id: str | None) -> None:
+        """Finish a job if nothing of it is left to do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A document's original: its label and type, its size in bytes and the bytes."""
+
+    name: str
+    media_type: str
+    size: int
+    chunks: AsyncIterator[bytes]
+
+
+class DocumentService:
+    """Documents in the catalogue and their originals; `worker` makes them searchable. `open` before use."""
+
+    def __init__(
+        self,
+        database: Database,
+        access: Access,
+        originals: Originals,
+        archives: Archives,
+        worker: Worker,
+        *,
+        limits: Limits,
+        locks: Locks,
+        board: Standings,
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._originals = originals
+        self._archives = archives
+        self._worker = worker
+        self._limits = limits
+        self._locks = locks
+        self._board = board
+        self._in_flight = InFlight()
+        self._removals: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Make the folders and clear away what a crash left: drafts, originals of nobody, half removed documents."""
+        await self._originals.open()
+        async with self._database.session() as db:
+            known = {
+                collection_id: await store.digests(db, collection_id) for collection_id in await store.collections(db)
+            }
+            unfinished = await store.deleting(db)
+        for collection_id, digests in known.items():
+            await self._originals.sweep(collection_id, digests)
+        for collection_id, document_id in unfinished:
+            self._begin_removal(collection_id, document_id)
+
+    async def aclose(self) -> None:
+        """Wait for removals that are under way."""
+        await asyncio.gather(*self._removals, return_exceptions=True)
+
+    async def upload(self, owner: Owner, reference: str, source: UploadSource) -> Upload:
+        """Take files into a collection and queue them. Raises `PayloadTooLarge`, `QuotaExceeded`, `StorageFull`."""
+        collection = await self._access.collection(owner, reference, "write")
+        async with self._database.session() as db:
+            _, used_bytes = await store.used(db, collection.owner)
+        intake = Intake(
+            self._originals, self._limits, owner=collection.owner, used_bytes=used_bytes, in_flight=self._in_flight
+        )
+        async with receiving(intake):
+            metadata = await source.read_into(intake)
+            await intake.unpack(self._archives)
+            if not intake.files:
+                raise InvalidRequest("There is no file in the request.", param="file")
+            registered = await self._register(collection, owner, intake.files, metadata)
+        self._worker.interrupt(registered.interrupted)
+        await self._forget(collection.id, registered)
+        self._worker.wake()
+        return Upload(registered.job_id, tuple(registered.files))
+
+    async def page(
+        self, owner: Owner, reference: str, *, limit: int, after: str | None, state: DocumentState | None
+    ) -> tuple[list[Document], bool]:
+        """Return a page of a collection's documents, the newest first, and whether there are more."""
+        collection = await self._access.collection(owner, reference)
+        async with self._database.session() as db:
+            documents = await store.page(db, collection.id, limit=limit + 1, after=after, state=state)
+        return [self._board.seen(one) for one in documents[:limit]], len(documents) > limit
+
+    async def get(self, owner: Owner, reference: str, document_id: str) -> Document:
+        """Return a document. Raises `DocumentNotFound`."""
+        collection = await self._access.collection(owner, reference)
+        return await self._document(collection, document_id)
+
+    async def content(self, owner: Owner, reference: str, document_id: str) -> Content:
+        """Return a document's original as it was uploaded last. Raises `DocumentNotFound`."""
+        document = await self.get(owner, reference, document_id)
+        chunks = self._originals.chunks(document.collection_id, document.sha256)
+        return Content(document.name, document.media_type, document.size, chunks)
+
+    async def retry(self, owner: Owner, reference: str, document_id: str) -> Document:
+        """Queue a document again that failed or was cancelled. Raises `DocumentNotFound`, `Conflict`."""
+        collection = await self._access.collection(owner, reference, "write")
+        now = datetime.now(UTC)
+        async with self._database.transaction() as db:
+            row = await store.row(db, collection.id, document_id)
+            if row is None:
+                raise DocumentNotFound
+            if row.state not in {"failed", "cancelled"}:
+                raise Conflict(f"The document is {row.state}; only one that failed or was cancelled is tried again.")
+            await store.requeue_with_copies(db, row.duplicate_of or row.id, now)
+        self._worker.wake()
+        return await self._document(collection, document_id)
+
+    async def cancel(self, owner: Owner, reference: str, document_id: str) -> Document:
+        """Stop working on a document; an earlier version of it stays searchable. Raises `DocumentNotFound`."""
+        collection = await self._access.collection(owner, reference, "write")
+        document = await self._document(collection, document_id)
+        if document.duplicate_of is not None:
+            raise Conflict(f"The document has the content of {document.duplicate_of}, which is worked on for both.")
+        async with self._locks.index(collection.id), self._database.transaction() as db:
+            await store.cancel(db, [document_id], datetime.now(UTC))
+        self._worker.interrupt([document_id])
+        await self._worker.close_job(document.job_id)
+        return await self._document(collection, document_id)
+
+    async def delete(self, owner: Owner, reference: str, document_id: str) -> None:
+        """Remove a document from searches, the catalogue and the disk. Raises `DocumentNotFound`.
+
+        From now on nobody finds it, and what a crash leaves of it is removed at the next start.
+        """
+        collection = await self._access.collection(owner, reference, "write")
+        async with self._database.transaction() as db:
+            row = await store.mark_deleting(db, collection.id, document_id, datetime.now(UTC))
+            if row is None:
+                raise DocumentNotFound
+            await store.promote_duplicate(db, document_id, datetime.now(UTC))
+        self._worker.interrupt([document_id])
+        await asyncio.shield(self._begin_removal(collection.id, document_id))
+        self._worker.wake()
+
+    async def remove_collection(self, collection_id: str) -> None:
+        """Stop what is done for a collection and remove its originals; its rows go with its own."""
+        async with self._database.transaction() as db:
+            unfinished = await store.ids_in(db, collection_id, UNFINISHED)
+            await store.cancel(db, unfinished, datetime.now(UTC))
+        self._worker.interrupt(unfinished)
+        async with self._locks.index(collection_id), self._locks.files(collection_id):
+            await self._originals.remove_collection(collection_id)
+
+    async def _document(self, collection: Collection, document_id: str) -> Document:
+        async with self._database.session() as db:
+            document = await store.get(db, collection.id, document_id)
+        if document is None:
+            raise DocumentNotFound
+        return self._board.seen(document)
+
+    async def _register(
+        self, collection: Collection, who: Owner, files: Sequence[Draft], metadata: Mapping[str, Any] | None
+    ) -> Registered:
+        """Keep the files and enter them. Nobody may remove a file of theirs as unused between the two."""
+        async with self._locks.files(collection.id):
+            await self._originals.keep(collection.id, files)
+            async with self._database.transaction() as db:
+                await store.lock_owners(db)
+                now = datetime.now(UTC)
+                registered = await register(db, collection.id, who, files, metadata=metadata, now=now)
+                count, size = await store.used(db, collection.owner)
+                if count > self._limits.owner_files or size > self._limits.owner_bytes:
+                    raise no_room(self._limits)
+        return registered
+
+    async def _forget(self, collection_id: str, registered: Registered) -> None:
+        if registered.unindexed:
+            await self._worker.unindex(collection_id, registered.unindexed)
+        await self._remove_unused(collection_id, registered.replaced)
+
+    def _begin_removal(self, collection_id: str, document_id: str) -> asyncio.Task[None]:
+        """Remove in a task: it goes on when the caller who asked for it has left."""
+        task = asyncio.create_task(self._remove(collection_id, document_id))
+        self._removals.add(task)
+        task.add_done_callback(self._removed)
+        return task
+
+    def _removed(self, task: asyncio.Task[None]) -> None:
+        self._removals.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # the caller may have left
+            _log.error("document_not_removed", error=repr(error))
+
+    async def _remove(self, collection_id: str, document_id: str) -> None:
+        await self._worker.unindex(collection_id, [document_id])
+        async with self._database.transaction() as db:
+            gone = await store.remove(db, document_id)
+        if gone is not None:
+            await self._remove_unused(collection_id, [gone.sha256])
+            await self._worker.close_job(gone.job_id)
+
+    async def _remove_unused(self, collection_id: str, digests: Sequence[str]) -> None:
+        async with self._locks.files(collection_id):
+            async with self._database.session() as db:
+                unused = [one for one in set(digests) if not await store.is_wanted(db, collection_id, one)]
+            await self._originals.remove(collection_id, unused)

@@ -1,0 +1,119 @@
+"""The SQL of jobs. Each function works in the session that it is given and commits nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import and_, func, or_
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from tools_api.rag.documents.values import UNFINISHED, DocumentError, DocumentState
+from tools_api.rag.ingestion.values import Job, JobKind, JobState
+from tools_api.rag.tables import RagDocument, RagJob
+from tools_api.rag.values import Owner
+
+
+async def close_jobs(db: AsyncSession, job_ids: Iterable[str], now: datetime) -> None:
+    """Finish those of the jobs that have nothing left to do."""
+    for job_id in sorted(job_ids):
+        job = await db.get(RagJob, job_id)
+        if job is None or job.kind != "ingest" or job.state not in {"queued", "running"}:
+            continue
+        left = select(RagDocument.id).where(RagDocument.job_id == job_id, col(RagDocument.state).in_(UNFINISHED))
+        if (await db.exec(left.limit(1))).first() is None:
+            job.state, job.finished_at = "finished", now
+    await db.flush()
+
+
+async def open_jobs(db: AsyncSession) -> Sequence[str]:
+    """Return the jobs that have not ended."""
+    return (await db.exec(select(RagJob.id).where(col(RagJob.state).in_(["queued", "running"])))).all()
+
+
+async def job(db: AsyncSession, job_id: str) -> RagJob | None:
+    """Return a job's row."""
+    return await db.get(RagJob, job_id)
+
+
+async def jobs(
+    db: AsyncSession, collection_ids: Sequence[str], *, limit: int, after: str | None, state: JobState | None
+) -> Sequence[RagJob]:
+    """Return up to `limit` jobs of these collections behind the one with the id `after`, the newest first."""
+    statement = select(RagJob).where(col(RagJob.collection_id).in_(collection_ids))
+    if state is not None:
+        statement = statement.where(RagJob.state == state)
+    if after is not None:
+        last = await db.get(RagJob, after)
+        if last is None:
+            return []
+        earlier = col(RagJob.created_at) < last.created_at
+        same_time = and_(col(RagJob.created_at) == last.created_at, col(RagJob.id) < last.id)
+        statement = statement.where(or_(earlier, same_time))
+    order = (col(RagJob.created_at).desc(), col(RagJob.id).desc())
+    return (await db.exec(statement.order_by(*order).limit(limit))).all()
+
+
+async def counts(db: AsyncSession, job_ids: Sequence[str]) -> dict[str, dict[DocumentState, int]]:
+    """Return how many documents of each of these jobs are in which state."""
+    statement = (
+        select(RagDocument.job_id, RagDocument.state, func.count())
+        .where(col(RagDocument.job_id).in_(job_ids), RagDocument.state != "deleting")
+        .group_by(col(RagDocument.job_id), col(RagDocument.state))
+    )
+    found: dict[str, dict[DocumentState, int]] = {job_id: {} for job_id in job_ids}
+    for job_id, state, number in (await db.exec(statement)).all():
+        found[job_id or ""][cast("DocumentState", state)] = number
+    return found
+
+
+async def ids_of_job(db: AsyncSession, job_id: str, states: Sequence[str]) -> Sequence[str]:
+    """Return the documents of a job in one of these states; of copies, what they are copies of."""
+    statement = select(RagDocument.id, RagDocument.duplicate_of).where(
+        RagDocument.job_id == job_id, col(RagDocument.state).in_(states)
+    )
+    return sorted({copied or own for own, copied in (await db.exec(statement)).all()})
+
+
+def as_job(row: RagJob, documents: Mapping[DocumentState, int], *, ahead: int, note: str | None) -> Job:
+    """Return a row as a value; `ahead` is the sum of percents of the documents that are worked on."""
+    state = cast("JobState", row.state)
+    if row.kind == "ingest":
+        left = sum(documents.get(one, 0) for one in UNFINISHED)
+        percent = 100 if not row.total or not left else min(99, (100 * (row.total - left) + ahead) // row.total)
+    else:
+        percent = 100 if state == "finished" else min(99, 100 * row.done // max(1, row.total))
+    error = DocumentError(row.error_code, row.error_message or "", True) if row.error_code else None
+    return Job(
+        id=row.id,
+        collection_id=row.collection_id,
+        owner=Owner(row.service, row.person),
+        kind=cast("JobKind", row.kind),
+        state=state,
+        total=row.total,
+        unchanged=row.unchanged,
+        percent=percent,
+        created_at=row.created_at,
+        documents=documents,
+        error=error,
+        note=note if state in {"queued", "running"} else None,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+async def end(db: AsyncSession, job_id: str, state: JobState, now: datetime) -> None:
+    """End a job that has not ended."""
+    job = await db.get(RagJob, job_id)
+    if job is not None and job.state in {"queued", "running"}:
+        job.state, job.finished_at = state, now
+        await db.flush()
+
+
+async def of_jobs(db: AsyncSession, document_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return which of these documents belong to which job."""
+    found: dict[str, list[str]] = {}
+    statement = select(RagDocument.job_id, RagDocument.id).where(col(RagDocument.id).in_(document_ids))
+    for job_id, document_id in (await db.exec(statement)).all():
+        found.setdefault(job_id or "", []).append(document_id)
+    return found
