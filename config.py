@@ -241,6 +241,31 @@ class Settings(BaseSettings):
     artifact_ttl_hours: Annotated[float, Field(gt=0)] = Field(168, description="Hours that artifacts are kept")
 
     # Documents
+    rag_embedding_model: str = Field(
+        "all-MiniLM-L6-v2",
+        min_length=1,
+        description="Model that turns texts into vectors: a name on Hugging Face, the folder of a model or, "
+        "with RAG_EMBEDDINGS_URL, the name that this API knows; collections are indexed anew when it changes",
+    )
+    rag_embeddings_url: HttpUrl | None = Field(
+        None, description="Base URL of an OpenAI-compatible API for embeddings, as http://host/v1; empty: this machine"
+    )
+    rag_embeddings_api_key: SecretStr | None = Field(None, description="Its key, if it wants one")
+    rag_embedding_dimensions: int | None = Field(
+        None, ge=1, le=16_384, description="Dimensions asked of RAG_EMBEDDINGS_URL; empty: the model's own"
+    )
+    rag_rerank_model: str | None = Field(
+        None, description="Cross-encoder that ranks what a search found, a name or a folder; empty: none"
+    )
+    rag_encoder_threads: int | None = Field(
+        None, ge=1, le=256, description="Threads that compute vectors; empty: one a core, at most eight"
+    )
+    rag_encoder_device: str | None = Field(
+        None, description="Where vectors are computed, as cpu, cuda or mps; empty: on a GPU if there is one"
+    )
+    rag_encoder_preload: bool = Field(
+        True, description="Load the embedding model at start, in the background; false: when it is first needed"
+    )
     rag_max_upload_mb: int = Field(
         2048, ge=1, description="Largest upload of documents, or of a collection's snapshot, in one request, in MiB"
     )

@@ -25,6 +25,10 @@ from tools_api.artifacts import router as artifacts_router
 from tools_api.artifacts.store import ArtifactStore
 from tools_api.calculator.pool import WorkerPool
 from tools_api.calculator.tool import Calculator
+from tools_api.embeddings import router as embeddings_router
+from tools_api.embeddings.open import open_encoder
+from tools_api.embeddings.options import EncoderOptions, RemoteOptions
+from tools_api.embeddings.protocol import CountingEncoder
 from tools_api.error_handlers import install_error_handlers
 from tools_api.invoke import router as invoke_router
 from tools_api.invoke.auth import MAIN_API, ServiceKeys
@@ -62,24 +66,31 @@ class State(TypedDict):
     mcp: StreamableHTTPSessionManager
     sandbox_report: Callable[[], SandboxReport]
     rag: Retrieval | None
+    encoder: CountingEncoder | None
 
 
 @dataclass(frozen=True, slots=True)
 class Toolset:
     """The tools of a process, how the sandbox stands in which they run untrusted code, and how many calls of those that
-    are named in `slots` can run at once. `rag` is retrieval, unless it is off."""
+    are named in `slots` can run at once. `rag` is retrieval, unless it is off; `encoder` gives the vectors for it
+    and for `/v1/embeddings`."""
 
     tools: Sequence[Tool]
     sandbox_report: Callable[[], SandboxReport]
     slots: Mapping[str, int] = field(default_factory=dict[str, int])
     rag: Retrieval | None = None
+    encoder: CountingEncoder | None = None
 
 
 @asynccontextmanager
 async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
     """Start what the tools need, and stop it afterwards."""
     sandbox = Sandbox(sandbox_options(settings))
-    async with WorkerPool() as pool, create_http_session(read_timeout_s=settings.model_timeout_s) as http:
+    async with (
+        WorkerPool() as pool,
+        create_http_session(read_timeout_s=settings.model_timeout_s) as http,
+        open_encoder(_encoder_options(settings), http) as encoder,
+    ):
         await sandbox.start()
         try:
             coder = await _coder(settings, sandbox, http)
@@ -87,6 +98,7 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
                 tools=[Calculator(pool), coder],
                 sandbox_report=lambda: sandbox.report,
                 slots={"calculator": _CALCULATIONS, "python_coder": settings.sandbox_concurrency},
+                encoder=encoder,
             )
         finally:
             await sandbox.aclose()
@@ -123,6 +135,25 @@ def _upstream(settings: Settings, http: aiohttp.ClientSession) -> Upstream:
     return Upstream(session=http, base_url=base_url, model=settings.nanocoder_model, api_key=key)
 
 
+def _encoder_options(settings: Settings) -> EncoderOptions:
+    remote = None
+    if settings.rag_embeddings_url is not None:
+        key = settings.rag_embeddings_api_key.get_secret_value() if settings.rag_embeddings_api_key else None
+        remote = RemoteOptions(
+            url=settings.rag_embeddings_url, api_key=key, dimensions=settings.rag_embedding_dimensions
+        )
+    return EncoderOptions(
+        model=settings.rag_embedding_model,
+        downloads=settings.data_dir / "models" / "embeddings",
+        rerank_model=settings.rag_rerank_model,
+        threads=settings.rag_encoder_threads,
+        device=settings.rag_encoder_device,
+        hub_url=settings.huggingface_endpoint,
+        preload=settings.rag_encoder_preload,
+        remote=remote,
+    )
+
+
 def _output_limits(settings: Settings) -> OutputLimits:
     """What the boundary lets through is never less than what a sandboxed run may return."""
     least = OutputLimits()
@@ -153,6 +184,7 @@ def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
     app.include_router(health.router)
     app.include_router(invoke_router.router)
     app.include_router(artifacts_router.router)
+    app.include_router(embeddings_router.router)
     app.include_router(collections_router.router)
     app.include_router(documents_router.router)
     app.include_router(jobs_router.router)
@@ -198,6 +230,7 @@ async def _running(settings: Settings, toolset: Toolset) -> AsyncGenerator[State
                 mcp=manager,
                 sandbox_report=toolset.sandbox_report,
                 rag=toolset.rag,
+                encoder=toolset.encoder,
             )
     finally:
         sweeping.cancel()

@@ -16,7 +16,6 @@ from main_api.backends.openai_wire_errors import (
     ContextLengthExceeded,
     error_from_complaint,
     read_complaint,
-    retry_after_of,
 )
 from main_api.backends.protocol import Capabilities, ModelInfo, ModelRequest
 from main_api.backends.redaction import REDACTED, redact_text
@@ -31,6 +30,7 @@ from main_api.events import (
     UsageReported,
 )
 from shared.errors import DeadlineExceeded, InvalidRequest, TwinportError, Unavailable, UpstreamFailed
+from shared.retry_after import retry_after_of
 
 _PROVIDERS: Final = {"google": "gemini"}
 _FINISH_REASONS: Final[dict[str, FinishReason]] = {

@@ -12,10 +12,8 @@ Upstream's status            our error
 everything else              UpstreamFailed, without upstream's words: they may describe its machines
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 import orjson
 
@@ -30,10 +28,10 @@ from shared.errors import (
     Unavailable,
     UpstreamFailed,
 )
+from shared.retry_after import retry_after_of
 from shared.tools_contract import JsonObject
 
 _LONGEST_MESSAGE = 2_000
-_LONGEST_RETRY_AFTER_S = 3_600.0
 _CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 
 
@@ -133,22 +131,6 @@ def error_from_complaint(
             return UpstreamFailed(f"{provider} answered with a redirect, which is not followed; check its base URL")
         case _:
             return UpstreamFailed(f"{provider} failed (status {status}); try again later")
-
-
-def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After (seconds or a date, RFC 9110 §10.2.3) as seconds from now, within an hour."""
-    value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value) if value.replace(".", "", 1).isdigit() else _seconds_until(value)
-    except ValueError:
-        return None
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S)
-
-
-def _seconds_until(date: str) -> float:
-    return parsedate_to_datetime(date).timestamp() - time.time()
 
 
 def _refused(provider: str, complaint: UpstreamComplaint) -> InvalidRequest:

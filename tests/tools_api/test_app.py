@@ -221,6 +221,7 @@ async def test_health_needs_no_key_and_tells_no_reason(serve: Serve) -> None:
         "tools": {"echo": "available", "off": "unavailable"},
         "sandbox": "off",
         "sandbox_passed_over": {},
+        "encoder": "off",
     }
 
 

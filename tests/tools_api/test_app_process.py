@@ -33,6 +33,7 @@ def free_port() -> int:
 def environment(data_dir: Path, port: int, **extra: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     own = {"DATA_DIR": str(data_dir), "TOOLS_PORT": str(port), "TOOLS_API_KEY": KEY, "SANDBOX_LEVELS": ","}
+    own["RAG_ENCODER_PRELOAD"] = "false"
     return {**kept, **own, **extra}
 
 

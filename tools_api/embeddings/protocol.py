@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +37,16 @@ class EncoderStatus:
     """How long it has been starting."""
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """`rows` has shape (texts, dimensions). `tokens` is what the model read in all, with its own special tokens; `cut`
+    how many texts were longer than it reads, if that was asked."""
+
+    rows: "NDArray[np.float32]"
+    tokens: int
+    cut: int
+
+
 class Encoder(Protocol):
     """Turns texts into vectors of length 1, so that their inner product is their cosine."""
 
@@ -64,4 +75,16 @@ class Encoder(Protocol):
 
     async def wait_ready(self, within_s: float) -> bool:
         """Wait until it is ready, at most that long, and say whether it is."""
+        ...
+
+
+class CountingEncoder(Encoder, Protocol):
+    """An encoder that also counts, as an API does that reports usage. `open_encoder` gives one."""
+
+    async def embed_counted(self, texts: Sequence[str], kind: TextKind, *, count_cut: bool = False) -> Embedded:
+        """As `embed`, with the tokens. To tell which texts were cut costs time for those that may have been."""
+        ...
+
+    def tokenizer_file(self) -> Path | None:
+        """Return the model's `tokenizer.json`, if the model is on this machine and has one. Reads the disk."""
         ...

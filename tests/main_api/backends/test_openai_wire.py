@@ -13,7 +13,6 @@ from main_api.backends.openai_wire_errors import (
     ContextLengthExceeded,
     ProviderRefusedKey,
     error_from_answer,
-    retry_after_of,
 )
 from main_api.events import (
     ChoiceFinished,
@@ -33,6 +32,7 @@ from shared.errors import (
     Unavailable,
     UpstreamFailed,
 )
+from shared.retry_after import retry_after_of
 
 
 def sse(*chunks: object, end: str = "\n\n", done: bool = True) -> bytes:

@@ -1,0 +1,1 @@
+"""The encoder's child process: the only part of the tools API that holds torch."""
