@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import chat, doctor, models, serve, terminal, user
+from cli import chat, doctor, models, rag, serve, terminal, user
 from shared.errors import TwinportError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command("serve")(serve.serve)
 app.add_typer(user.app, name="user")
 app.add_typer(models.app, name="models")
 app.command("chat")(chat.chat)
+app.add_typer(rag.app, name="rag")
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,7 +1,6 @@
 """`twinport chat`: talk to the server from the terminal."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,16 +22,17 @@ def chat(
     import asyncio
 
     from cli import terminal
-    from cli.chat_client import ChatFailed
+    from cli.api_client import CallFailed
+    from cli.chat_client import ChatClient
     from cli.conversation import Choices, Conversation, interactive
-    from cli.credentials import LoginFile
+    from cli.signed_in import SignedIn, this_machine
 
     if question is None and not sessions and not sys.stdin.isatty():
         question = sys.stdin.read().strip()
     choices = Choices(session_id=session, model=model, agent=agent)
-    logins = LoginFile(Path(typer.get_app_dir("twinport")) / "logins.json")
     with asyncio.Runner() as runner:
-        conversation = Conversation(runner, url or _this_machine(), api_key=api_key, logins=logins)
+        server = SignedIn(runner, url or this_machine(), api_key=api_key, client=ChatClient, command="chat")
+        conversation = Conversation(server)
         try:
             if sessions:
                 conversation.print_sessions()
@@ -40,13 +40,13 @@ def chat(
                 _one_shot(conversation.ask(question, choices), known=session)
             else:
                 interactive(conversation, choices)
-        except ChatFailed as failure:
+        except CallFailed as failure:
             terminal.fail(str(failure))
         except KeyboardInterrupt:
             terminal.err.print("(stopped)", style="dim")
             raise SystemExit(130) from None
         finally:
-            conversation.close()
+            server.close()
 
 
 def _one_shot(session_id: str | None, *, known: str | None) -> None:
@@ -54,11 +54,3 @@ def _one_shot(session_id: str | None, *, known: str | None) -> None:
 
     if session_id and session_id != known and terminal.err.is_terminal:
         terminal.err.print(f"(go on with: {terminal.launcher()} chat --session {session_id})", style="dim")
-
-
-def _this_machine() -> str:
-    """Return where the `serve` of this data folder listens, or would with the settings of this machine."""
-    from cli.plan import main_address
-    from cli.settings import read_settings
-
-    return main_address(read_settings())

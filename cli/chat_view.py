@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from rich.console import Console
 
-from cli.chat_client import JsonObject
+from cli.api_client import JsonObject
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SHOWN = 300

@@ -3,22 +3,16 @@
 Ctrl-C while an answer streams stops the answer; at the prompt it clears the line. Ctrl-D or /quit leaves.
 """
 
-import asyncio
-import sys
-from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
-
-import typer
 
 from cli import terminal
-from cli.chat_client import ChatClient, ChatFailed, Question
+from cli.api_client import CallFailed
+from cli.chat_client import ChatClient, Question
 from cli.chat_view import AnswerView, printable
-from cli.credentials import LoginFile
+from cli.signed_in import SignedIn
 from main_api.backends.local_models import BUNDLED_ADVICE, BUNDLED_NAME
-from shared.http_client import create_http_session
 
 _HELP = """\
 /new            begin a new session
@@ -40,35 +34,13 @@ class Choices:
 
 
 class Conversation:
-    """Talks to one server. `runner` lets Ctrl-C cancel the call that runs and nothing else."""
+    """Talks to one server."""
 
-    def __init__(self, runner: asyncio.Runner, url: str, *, api_key: str | None, logins: LoginFile) -> None:
-        self._runner = runner
-        self._http = runner.run(_session())
-        self._url = url
-        self._api_key = api_key
-        self._logins = logins
-        login = None if api_key else logins.load(url)
-        self._client = ChatClient(
-            self._http, url, api_key=api_key, login=login, on_login=lambda new: logins.save(url, new)
-        )
-        self._known = bool(api_key or login)
+    def __init__(self, server: SignedIn[ChatClient]) -> None:
+        self._server = server
+        self._client = server.client
+        self._call = server.call
         self._advised = False
-
-    def close(self) -> None:
-        self._runner.run(self._http.close())
-
-    def log_in(self) -> None:
-        """Ask for a name and a password, and keep the tokens. Ends the program where nobody can be asked."""
-        if not sys.stdin.isatty():
-            terminal.fail(
-                "Not logged in. Run `twinport chat` in a terminal once, or give a key: TWINPORT_API_KEY or --api-key."
-            )
-        terminal.err.print(f"Log in at {self._url} (an account is made with: {terminal.launcher()} user create)")
-        username = typer.prompt("name", err=True)
-        password = typer.prompt("password", hide_input=True, err=True)
-        self._runner.run(self._client.log_in(username, password))
-        self._known = True
 
     def ask(self, text: str, choices: Choices) -> str | None:
         """Stream one answer to the terminal. Returns the session's id."""
@@ -110,19 +82,6 @@ class Conversation:
         self._advised = True
         terminal.err.print(f"({BUNDLED_ADVICE})", style="dim", soft_wrap=True)
 
-    def _call(self, make: Callable[[], Any]) -> Any:
-        """Run a call, logging in first if need be, and once more when the login has run out."""
-        if not self._known:
-            self.log_in()
-        try:
-            return self._runner.run(make())
-        except ChatFailed as failure:
-            if failure.status != 401 or self._api_key:
-                raise
-        self._logins.forget(self._url)
-        self.log_in()
-        return self._runner.run(make())
-
 
 def interactive(conversation: Conversation, choices: Choices) -> None:
     """Read questions until the person leaves."""
@@ -152,7 +111,7 @@ def _turn(conversation: Conversation, choices: Choices, line: str) -> Choices:
         return replace(choices, session_id=conversation.ask(line, choices)) if line else choices
     except KeyboardInterrupt:
         terminal.err.print("(stopped)", style="dim")
-    except ChatFailed as failure:
+    except CallFailed as failure:
         terminal.err.print(f"error: {failure}", style="red", markup=False, soft_wrap=True)
     return choices
 
@@ -173,7 +132,3 @@ def _command(conversation: Conversation, choices: Choices, line: str) -> Choices
         case _:
             terminal.err.print(_HELP, markup=False)
     return choices
-
-
-async def _session() -> Any:
-    return create_http_session(connect_timeout_s=5)

@@ -14,7 +14,9 @@ Body = Literal["none", "json", "documents", "file"]
 _PARAMETERS: Mapping[str, str] = {
     "limit": "How many to return at most",
     "after": "The `last_id` of the page before; with `around`, how many chunks after it",
-    "state": "Only documents in this state: queued, parsing, embedding, indexing, indexed, failed or cancelled",
+    "collection": "Only those of this collection",
+    "state": "Only those in this state: queued, running, finished, failed or cancelled for a job; queued, parsing, "
+    "embedding, indexing, indexed, failed or cancelled for a document",
     "around": "The chunk (its ordinal in the document) in the middle",
     "before": "How many chunks before it",
 }
@@ -164,6 +166,12 @@ ROUTES: tuple[RagRoute, ...] = (
     ),
     RagRoute(
         method="POST",
+        path=f"{_DOCUMENT}/cancel",
+        name="cancel_document",
+        text="Stop making a document searchable. An earlier version of it stays as it was.",
+    ),
+    RagRoute(
+        method="POST",
         path="/collections/{collection}/reindex",
         name="reindex_collection",
         text="Make a collection's vectors anew with today's embedding model. The old ones serve until it is done.",
@@ -192,7 +200,13 @@ ROUTES: tuple[RagRoute, ...] = (
         status=201,
         body="file",
     ),
-    RagRoute(method="GET", path="/jobs", name="list_jobs", text="List your jobs, the newest first.", query=_PAGE),
+    RagRoute(
+        method="GET",
+        path="/jobs",
+        name="list_jobs",
+        text="List the jobs of the collections that you reach, the newest first.",
+        query=("collection", "state", *_PAGE),
+    ),
     RagRoute(method="GET", path="/jobs/{job}", name="get_job", text="Return one job: how far it is, and what failed."),
     RagRoute(
         method="GET",

@@ -1,4 +1,4 @@
-"""A small server that speaks the part of our HTTP API that `twinport chat` uses, on a real socket in its own thread."""
+"""A small server that speaks the part of our HTTP API that commands use, on a real socket in its own thread."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ import pytest
 import structlog
 from aiohttp import web
 
+from tests.cli.rag_server import FakeRag
 from tests.main_api.db.fixtures import migrated_file
 
 __all__ = ["api", "logging_as_before", "migrated_file"]
@@ -33,6 +34,7 @@ class FakeApi:
         self.refresh_token = "refresh-1"
         self.seen: list[dict[str, Any]] = []
         self.disconnects = 0
+        self.rag = FakeRag()
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._authenticate])
@@ -42,6 +44,7 @@ class FakeApi:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/api/chat/sessions", self._sessions)
         app.router.add_get("/api/chat/history/{id}", self._history)
+        self.rag.routes(app)
         return app
 
     @web.middleware
