@@ -245,10 +245,16 @@ def pip_install(lock: Path) -> None:
 
 
 def run_pip(lock: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Let pip install a lock. Without dependencies: a lock names all of them, and torch has a lock of its own."""
+    """Let pip install a lock. Without dependencies: a lock names all of them, and torch has a lock of its own.
+
+    What it brings is compiled afterwards: pip uses one processor for that and takes as long for it as for the rest.
+    """
     python = str(VENV / "bin" / "python")
-    checked = ["--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps"]
-    return run_quietly([python, "-m", "pip", "install", *checked, *options, "-r", str(lock)])
+    checked = ["--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps", "--no-compile"]
+    done = run_quietly([python, "-m", "pip", "install", *checked, *options, "-r", str(lock)])
+    if done.returncode == 0:
+        run_quietly([python, "-m", "compileall", "-q", "-j", "0", *map(str, VENV.glob("lib/python3.*/site-packages"))])
+    return done
 
 
 def install_torch(state: State) -> None:

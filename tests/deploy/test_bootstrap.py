@@ -38,6 +38,9 @@ case "$*" in
         echo "pip ${{lock##*/}}" >>"{log}"
         {pip_also}
         ;;
+    *"-m compileall "*)
+        echo "$*" >>"{log}.compiled"
+        ;;
     *bootstrap.py*)
         exec "{real}" -I -S -c '
 import runpy, sys
@@ -118,6 +121,13 @@ def test_a_first_start_makes_the_venv_and_installs_the_lock(copy: Copy) -> None:
     status, said = copy.set_up()
     assert (status, copy.calls()) == (0, ["venv", "pip runtime.lock", TORCH]), said
     assert (copy.root / ".venv" / "bin" / "twinport").is_symlink()
+
+
+def test_what_was_installed_is_compiled(copy: Copy) -> None:
+    copy.set_up()
+    compiled = copy.log.with_name("calls.compiled").read_text().splitlines()
+    packages = copy.root / ".venv" / "lib" / "python3.11" / "site-packages"
+    assert compiled == 2 * [f"-m compileall -q -j 0 {packages}"], "after the lock and after torch"
 
 
 def test_a_second_start_does_nothing_and_says_nothing(copy: Copy) -> None:
