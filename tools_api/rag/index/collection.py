@@ -164,6 +164,11 @@ class CollectionIndex:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads.searches, opened.words.search, query, k, ranges)
 
+    async def most_by_words(self, query: str) -> float:
+        """Return the BM25 that no chunk's text can pass for this question."""
+        async with self._files() as opened:
+            return await asyncio.get_running_loop().run_in_executor(self._threads.searches, opened.words.most, query)
+
     async def export(self, *, vectors: bool = False, batch: int = _BATCH) -> AsyncGenerator[dict[str, Any]]:
         """Yield every chunk as a row for JSON, with its document; with its vector if asked."""
         async for chunks in self.iterate(batch=batch):

@@ -38,6 +38,10 @@ class WordsApplier:
         """Search the last commit. Blocking."""
         return self._view.search(query, k, allowed)
 
+    def most(self, query: str) -> float:
+        """Return the score that no chunk's text can pass for this question. Blocking."""
+        return self._view.most(query)
+
     async def catch_up(self) -> None:
         """Apply what happened while the view was closed, or everything if it is new or lost too much."""
         await self._alone(self._fill_if_lost)

@@ -32,9 +32,9 @@ class WordsRow:
 class WordsView(Protocol):
     """The index of words of one collection. Every method blocks and is called in a thread.
 
-    `apply`, `purge` and `close` are never called at the same time as one another; `search` may be at any time, also
-    while one of the first two runs, and then sees the last commit. A full disk raises `StorageFull` and leaves the
-    last commit.
+    `apply`, `purge` and `close` are never called at the same time as one another; `search` and `most` may be at any
+    time, also while one of the first two runs, and then see the last commit. A full disk raises `StorageFull` and
+    leaves the last commit.
     """
 
     def applied_upto(self) -> int:
@@ -51,6 +51,10 @@ class WordsView(Protocol):
 
     def search(self, query: str, k: int, allowed: Sequence[IdRange] | None) -> list[ScoredChunk]:
         """Return the `k` best chunks, best first; of `allowed` only, unless that is None. No query is an error."""
+        ...
+
+    def most(self, query: str) -> float:
+        """Return the score that no chunk's text can pass for this question: the measure of what a score says."""
         ...
 
     def purge(self) -> None:

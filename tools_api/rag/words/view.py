@@ -20,7 +20,7 @@ from tools_api.rag.words.document import to_document
 from tools_api.rag.words.folder import open_folder
 from tools_api.rag.words.languages import Language
 from tools_api.rag.words.purge import rewrite_marked_segments
-from tools_api.rag.words.question import having_phrases, id_range, to_query, understand, within
+from tools_api.rag.words.question import having_phrases, id_range, most_possible, to_query, understand, within
 from tools_api.rag.words.schema import CHUNK_ID, COMMIT, STATE, UPTO, Analyzers
 from tools_api.rag.words.writer import HEAP_BYTES, Writer
 
@@ -67,12 +67,16 @@ class TantivyWords:
         question = understand(query, self._analyzers)
         if not question or k < 1 or (allowed is not None and not allowed):
             return []
-        words = to_query(question, self._schema)
+        words = to_query(question, self._schema, self._index.searcher())
         if question.phrases:
             strict = having_phrases(words, question.phrases, self._schema)
             if found := self._best(strict, k, allowed):
                 return found
         return self._best(words, k, allowed)
+
+    def most(self, query: str) -> float:
+        """Return what BM25 could give at most: a short chunk with every word of the question, many times over."""
+        return most_possible(understand(query, self._analyzers), self._index.searcher())
 
     def purge(self) -> None:
         self._writer.finish_merges()

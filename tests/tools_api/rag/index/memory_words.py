@@ -47,6 +47,9 @@ class MemoryWords:
         ]
         return sorted((hit for hit in found if hit.score), key=lambda hit: (-hit.score, hit.chunk_id))[:k]
 
+    def most(self, query: str) -> float:
+        return float(len(query.split()))
+
     def purge(self) -> None:
         pass  # each commit writes the file anew
 
