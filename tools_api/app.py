@@ -188,6 +188,7 @@ def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
     app.include_router(collections_router.router)
     app.include_router(documents_router.router)
     app.include_router(jobs_router.router)
+    app.include_router(jobs_router.collection_router)
     app.router.routes.append(Route("/mcp", endpoint=McpEndpoint(), include_in_schema=False))
     install_error_handlers(app)
     limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)

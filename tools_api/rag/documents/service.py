@@ -46,8 +46,8 @@ class Worker(Protocol):
         """Say that documents wait."""
         ...
 
-    def interrupt(self, document_ids: Sequence[str]) -> None:
-        """Stop working on these: they were changed, cancelled or removed."""
+    def interrupt(self, document_ids: Sequence[str], *, job_id: str | None = None) -> None:
+        """Stop working on these documents, or on this job: they were changed, cancelled or removed."""
         ...
 
     async def unindex(self, collection_id: str, document_ids: Sequence[str]) -> None:

@@ -1,16 +1,17 @@
 """The SQL of jobs. Each function works in the session that it is given and commits nothing."""
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import and_, func, or_
+from sqlalchemy import and_, func, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tools_api.rag.documents.values import UNFINISHED, DocumentError, DocumentState
 from tools_api.rag.ingestion.values import Job, JobKind, JobState
-from tools_api.rag.tables import RagDocument, RagJob
+from tools_api.rag.tables import RagCollection, RagDocument, RagJob
 from tools_api.rag.values import Owner
 
 
@@ -102,11 +103,14 @@ def as_job(row: RagJob, documents: Mapping[DocumentState, int], *, ahead: int, n
     )
 
 
-async def end(db: AsyncSession, job_id: str, state: JobState, now: datetime) -> None:
-    """End a job that has not ended."""
+async def end(
+    db: AsyncSession, job_id: str, state: JobState, now: datetime, *, error: tuple[str, str] | None = None
+) -> None:
+    """End a job that has not ended; `error` is a code and a message."""
     job = await db.get(RagJob, job_id)
     if job is not None and job.state in {"queued", "running"}:
         job.state, job.finished_at = state, now
+        job.error_code, job.error_message = error or (None, None)
         await db.flush()
 
 
@@ -117,3 +121,87 @@ async def of_jobs(db: AsyncSession, document_ids: Sequence[str]) -> dict[str, li
     for job_id, document_id in (await db.exec(statement)).all():
         found.setdefault(job_id or "", []).append(document_id)
     return found
+
+
+async def advance(db: AsyncSession, job_id: str, *, done: int, total: int, now: datetime) -> None:
+    """Say how far a reindex is, in passages."""
+    job = await db.get(RagJob, job_id)
+    if job is not None and job.state in {"queued", "running"}:
+        job.state, job.done, job.total = "running", done, total
+        job.started_at = job.started_at or now
+        await db.flush()
+
+
+async def reindexing(db: AsyncSession) -> Sequence[RagJob]:
+    """Return the jobs of kind `reindex` that have not ended."""
+    statement = select(RagJob).where(RagJob.kind == "reindex", col(RagJob.state).in_(["queued", "running"]))
+    return (await db.exec(statement.order_by(col(RagJob.created_at)))).all()
+
+
+async def stale(db: AsyncSession, fingerprint: str) -> Sequence[RagCollection]:
+    """Return the collections whose vectors are of another model."""
+    statement = select(RagCollection).where(
+        RagCollection.state == "active",
+        col(RagCollection.embedding_fingerprint).is_not(None),
+        RagCollection.embedding_fingerprint != fingerprint,
+    )
+    return (await db.exec(statement)).all()
+
+
+async def has_vectors(db: AsyncSession) -> bool:
+    """Say whether any collection has vectors."""
+    statement = select(RagCollection.id).where(col(RagCollection.embedding_fingerprint).is_not(None)).limit(1)
+    return (await db.exec(statement)).first() is not None
+
+
+async def add_reindex(db: AsyncSession, collection_id: str, who: Owner, now: datetime) -> RagJob:
+    """Return the collection's job of kind `reindex` that has not ended, made if there is none."""
+    for job in await reindexing(db):
+        if job.collection_id == collection_id:
+            return job
+    job = RagJob(
+        id=f"job_{secrets.token_hex(16)}",
+        collection_id=collection_id,
+        service=who.service,
+        person=who.person,
+        kind="reindex",
+        state="queued",
+        created_at=now,
+    )
+    db.add(job)
+    await db.flush()
+    return job
+
+
+async def read_again(db: AsyncSession, collection_id: str, who: Owner, now: datetime) -> RagJob:
+    """Queue every document of a collection, in a job of its own; searches find the old passages meanwhile."""
+    which = (
+        col(RagDocument.collection_id) == collection_id,
+        col(RagDocument.state).not_in(["deleting", *UNFINISHED]),
+    )
+    job = RagJob(
+        id=f"job_{secrets.token_hex(16)}",
+        collection_id=collection_id,
+        service=who.service,
+        person=who.person,
+        kind="ingest",
+        state="queued",
+        total=(await db.exec(select(func.count()).select_from(RagDocument).where(*which))).one(),
+        created_at=now,
+    )
+    db.add(job)
+    await db.flush()
+    again = update(RagDocument).where(*which)
+    changes = {"state": "queued", "percent": 0, "batch_id": None, "error_code": None, "error_message": None}
+    await (await db.connection()).execute(again.values(job_id=job.id, updated_at=now, **changes))
+    await close_jobs(db, [job.id], now)
+    return job
+
+
+async def reopen(db: AsyncSession, job_id: str) -> None:
+    """Let a job that has ended go on."""
+    job = await db.get(RagJob, job_id)
+    if job is not None:
+        job.state, job.finished_at = "queued", None
+        job.error_code = job.error_message = None
+        await db.flush()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from shared.errors import Conflict, NotFound
 from tools_api.db import Database
+from tools_api.embeddings.protocol import Encoder
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.values import Need
 from tools_api.rag.documents import store as documents_store
@@ -44,10 +45,13 @@ class JobNews:
 class JobService:
     """Jobs of the collections that somebody reaches."""
 
-    def __init__(self, database: Database, access: Access, worker: Worker, board: Board, locks: Locks) -> None:
+    def __init__(
+        self, database: Database, access: Access, worker: Worker, encoder: Encoder, *, board: Board, locks: Locks
+    ) -> None:
         self._database = database
         self._access = access
         self._worker = worker
+        self._encoder = encoder
         self._board = board
         self._locks = locks
 
@@ -88,7 +92,7 @@ class JobService:
             left = await job_store.ids_of_job(db, job_id, UNFINISHED)
             await documents_store.cancel(db, left, datetime.now(UTC))
             await job_store.end(db, job_id, "cancelled", datetime.now(UTC))
-        self._worker.interrupt(left)
+        self._worker.interrupt(left, job_id=job_id)
         self._board.tell(job_id, left)
         return await self.get(owner, job_id)
 
@@ -97,13 +101,29 @@ class JobService:
         row = await self._row(owner, job_id, "write")
         async with self._database.transaction() as db:
             again = await job_store.ids_of_job(db, job_id, ("failed", "cancelled"))
-            if not again and row.kind == "ingest":
-                raise Conflict("No document of this job failed or was cancelled.")
+            if not again and (row.kind == "ingest" or row.state not in {"failed", "cancelled"}):
+                raise Conflict("Nothing of this job failed or was cancelled.")
             for document_id in again:
                 await documents_store.requeue_with_copies(db, document_id, datetime.now(UTC))
+            if row.kind == "reindex":
+                await job_store.reopen(db, job_id)
         self._board.tell(job_id, again)
         self._worker.wake()
         return await self.get(owner, job_id)
+
+    async def reindex(self, owner: Owner, reference: str) -> Job:
+        """Index a collection anew: with today's embedding model if its vectors are of another one, else from the
+        originals, by today's rules for passages. Raises `EncoderUnavailable`."""
+        collection = await self._access.collection(owner, reference, "write")
+        model = await self._encoder.model()
+        now = datetime.now(UTC)
+        async with self._database.transaction() as db:
+            if collection.fingerprint in {None, model.fingerprint}:
+                row = await job_store.read_again(db, collection.id, owner, now)
+            else:
+                row = await job_store.add_reindex(db, collection.id, owner, now)
+        self._worker.wake()
+        return await self.get(owner, row.id)
 
     async def _row(self, owner: Owner, job_id: str, need: Need = "read") -> RagJob:
         async with self._database.session() as db:

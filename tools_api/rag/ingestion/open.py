@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from shared.errors import Unavailable
 from tools_api.db import Database
@@ -35,11 +36,13 @@ class DataFolderInUse(Unavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestionOptions:
-    """`folder` is where originals and unfinished work are kept, `jobs_url` the database of workflows."""
+    """`folder` is where originals and unfinished work are kept, `jobs_url` the database of workflows. `reindex` says
+    whether collections get vectors of a new embedding model by themselves."""
 
     folder: Path
     jobs_url: str
     limits: Limits
+    reindex: Literal["auto", "manual"] = "auto"
     pace: Pace = field(default_factory=Pace)
 
 
@@ -84,7 +87,9 @@ async def open_ingestion(options: IngestionOptions, neighbours: Neighbours) -> A
             tokenizer=neighbours.tokenizer,
         )
         installation = await asyncio.to_thread(_installation, options.folder)
-        ingestion = Ingestion(tools, WorkflowOptions(options.jobs_url, installation), options.pace)
+        ingestion = Ingestion(
+            tools, WorkflowOptions(options.jobs_url, installation), options.pace, reindex=options.reindex
+        )
         stack.push_async_callback(ingestion.aclose)
         documents = DocumentService(
             neighbours.database,
@@ -99,7 +104,9 @@ async def open_ingestion(options: IngestionOptions, neighbours: Neighbours) -> A
         stack.push_async_callback(documents.aclose)
         await documents.open()
         await ingestion.open()
-        jobs = JobService(neighbours.database, neighbours.access, ingestion, board, locks)
+        jobs = JobService(
+            neighbours.database, neighbours.access, ingestion, neighbours.encoder, board=board, locks=locks
+        )
         yield Opened(documents, jobs)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, and_, func, or_, update
 from sqlmodel import col, select
@@ -130,13 +130,17 @@ async def finish(db: AsyncSession, batch_id: str, done: Sequence[Done], now: dat
     return {row.id for row in rows}, await _mirror(db, rows, now)
 
 
-async def set_model(db: AsyncSession, collection_id: str, *, model: EncoderModel, now: datetime) -> None:
+async def set_model(
+    db: AsyncSession, collection_id: str, *, model: EncoderModel, now: datetime, next_generation: bool = False
+) -> None:
     """Write down of which model a collection's vectors are."""
-    changes = {
+    changes: dict[str, Any] = {
         "embedding_model": model.name[:200],
         "embedding_fingerprint": model.fingerprint,
         "dimensions": model.dimensions,
     }
+    if next_generation:
+        changes["generation"] = RagCollection.generation + 1
     statement = update(RagCollection).where(col(RagCollection.id) == collection_id)
     await (await db.connection()).execute(statement.values(updated_at=now, **changes))
 

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from shared.sse import EventStreamResponse
 from tools_api.invoke.deps import SECURITY
-from tools_api.rag.deps import OwnerDep, PartsDep
+from tools_api.rag.deps import CollectionPath, OwnerDep, PartsDep
 from tools_api.rag.ingestion.events import error_frame, news_frames
 from tools_api.rag.ingestion.schemas import JobAnswer, JobList, as_answer
 from tools_api.rag.ingestion.values import JobState
@@ -16,6 +16,8 @@ from tools_api.rag.responses import errors
 router = APIRouter(prefix="/v1/rag/jobs", tags=["rag"], dependencies=SECURITY)
 
 MAX_PAGE = 100
+
+collection_router = APIRouter(prefix="/v1/rag/collections/{collection}", tags=["rag"], dependencies=SECURITY)
 
 JobPath = Annotated[str, Path(description="The job's id", max_length=64)]
 
@@ -74,3 +76,13 @@ async def cancel_job(job: JobPath, owner: OwnerDep, parts: PartsDep) -> JobAnswe
 async def retry_job(job: JobPath, owner: OwnerDep, parts: PartsDep) -> JobAnswer:
     """Try those documents of a job again that failed or were cancelled."""
     return as_answer(await parts.jobs.retry(owner, job))
+
+
+@collection_router.post("/reindex", status_code=202, responses=errors(400, 403, 404, 409, 507))
+async def reindex_collection(collection: CollectionPath, owner: OwnerDep, parts: PartsDep) -> JobAnswer:
+    """Index a collection anew, while searches go on in what it has.
+
+    If its vectors are of another embedding model than today's, its passages get new ones; otherwise its originals are
+    read again, by today's rules for passages (`chunk_tokens`).
+    """
+    return as_answer(await parts.jobs.reindex(owner, collection))

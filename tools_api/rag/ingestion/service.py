@@ -1,4 +1,4 @@
-"""`Ingestion`: takes documents out of the queue, fairly between people, and sees that each batch comes to its end.
+"""`Ingestion`: takes work out of the queue, fairly between people, and sees that each piece of it comes to its end.
 
 At most `at_once` batches run, at most `of_one_owner` of one person's: so while one person's ten thousand files are
 worked on, another's single one is next. What stands in the way of all work (a full disk, an encoder that is not there)
@@ -9,24 +9,22 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.errors import StorageFull, TwinportError, Unavailable
+from shared.errors import TwinportError, Unavailable
 from shared.logging import get_logger
 from tools_api.rag.ingestion import job_store, queue
+from tools_api.rag.ingestion.bodies import Work
+from tools_api.rag.ingestion.runner import Runner
 from tools_api.rag.ingestion.work import BatchWork, Tools
-from tools_api.rag.ingestion.workflows import Steps, Stopped, WorkflowOptions, Workflows
+from tools_api.rag.ingestion.workflows import WorkflowOptions
 from tools_api.rag.values import Owner
 
 _log = get_logger("rag")
-
-T = TypeVar("T")
-Ending = Literal["done", "broken", "in_the_way"]
 
 _TIDY_EVERY_S = 3600.0
 
@@ -44,19 +42,20 @@ class Pace:
 
 
 class Ingestion:
-    """Makes the documents searchable that are queued in the catalogue. For one event loop; `open` before use."""
+    """Makes the documents searchable that are queued in the catalogue. For one event loop; `open` before use.
 
-    def __init__(self, tools: Tools, workflows: WorkflowOptions, pace: Pace) -> None:
+    With `reindex="auto"` collections get vectors of the embedding model that this process has, if theirs are older.
+    """
+
+    def __init__(
+        self, tools: Tools, workflows: WorkflowOptions, pace: Pace, *, reindex: Literal["auto", "manual"]
+    ) -> None:
         self._tools = tools
         self._pace = pace
-        self._workflows = Workflows(workflows, self._run_batch)
-        self._loop = asyncio.get_running_loop()
-        self._running: dict[str, tuple[Owner, BatchWork]] = {}
-        self._futures: set[Future[Any]] = set()
+        self._runner = Runner(tools, workflows, self._ended)
         self._woken = asyncio.Event()
         self._not_before = 0.0
-        self._stopping = False
-        self._launched = False
+        self._looks_for_old_models = reindex == "auto"
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -65,29 +64,22 @@ class Ingestion:
             unfinished = await queue.unfinished(db)
         await asyncio.to_thread(self._tools.spool.open, unfinished)
         self._keep(self._work_for_ever())
-        self.wake()
 
     async def aclose(self) -> None:
         """Stop at once. What is under way is taken up at the next start."""
-        self._stopping = True
         for task in self._tasks:
             task.cancel()
-        for future in list(self._futures):
-            future.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._launched:
-            await asyncio.to_thread(self._workflows.close)
+        await self._runner.aclose()
 
     def wake(self) -> None:
         """Look whether there is something to do."""
         self._woken.set()
 
-    def interrupt(self, document_ids: Sequence[str]) -> None:
-        """Let the batches that work on these documents look again at what is left to do."""
+    def interrupt(self, document_ids: Sequence[str], *, job_id: str | None = None) -> None:
+        """Stop working on these documents, or on this job: they were changed, cancelled or removed."""
         self._tools.board.wipe(document_ids)
-        for _, work in self._running.values():
-            if not work.documents.isdisjoint(document_ids):
-                work.interrupt()
+        self._runner.interrupt(document_ids, job_id)
 
     async def unindex(self, collection_id: str, document_ids: Sequence[str]) -> None:
         """Take documents out of the index and the spool; when it returns, no search finds them."""
@@ -105,64 +97,86 @@ class Ingestion:
             self._tools.board.tell(job_id)
 
     async def _work_for_ever(self) -> None:
-        while not self._stopping:
+        while True:
             self._woken.clear()
             try:
-                await self._begin_batches()
+                await self._begin_work()
             except TwinportError as error:  # the database, or the encoder, is not there: it may be in a moment
                 self._pause(error)
             except (OSError, SQLAlchemyError) as error:  # of the workflows' database
                 self._pause(Unavailable(f"Work on documents cannot begin: {type(error).__name__}."))
-            pause_s = max(0.0, self._not_before - self._loop.time())
-            await self._wait(pause_s or _TIDY_EVERY_S, wakes=not pause_s)
+            pause_s = self._not_before - asyncio.get_running_loop().time()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+            elif not await self._woken_within(_TIDY_EVERY_S):
+                await self._runner.forget_old()
 
-    async def _wait(self, seconds: float, *, wakes: bool) -> None:
-        if not wakes:
-            await asyncio.sleep(seconds)
-            return
-        waiting = asyncio.create_task(self._woken.wait())
-        done, _ = await asyncio.wait({waiting}, timeout=seconds)
-        waiting.cancel()
-        if not done and self._launched:
-            await asyncio.to_thread(self._workflows.forget_old)
+    async def _woken_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._woken.wait()
+        except TimeoutError:
+            return False
 
-    async def _begin_batches(self) -> None:
+    async def _begin_work(self) -> None:
+        await self._look_for_old_models()
         async with self._tools.database.session() as db:
-            waiting = await queue.waiting_owners(db, [])
             left = await queue.batches(db)
-        if not self._launched and (waiting or left):
-            await self._launch(left)
-            self._woken.set()
+            reindexing = await job_store.reindexing(db)
+            waiting = await queue.waiting_owners(db, [])
+        if not (left or reindexing or waiting):
             return
-        if waiting:
+        if not self._runner.launched:
+            await self._launch(left)
+        if reindexing or waiting:
             await self._tools.encoder.model()  # nothing can be done without it, so nothing is begun
             self._tools.board.note = None
-        while len(self._running) < self._pace.at_once and (owner := self._next(waiting)):
-            if not await self._begin_batch(owner):
-                waiting.remove(owner)
+        for job in reindexing:
+            if not self._runner.reindexes(job.id):
+                await self._runner.start(self._new_id(), Owner(job.service, job.person), job.id)
+        await self._begin_batches([job.collection_id for job in reindexing if job.started_at is None])
 
     async def _launch(self, left: Sequence[str]) -> None:
         """Start the workflows; documents in a batch that none of them works on go back into the queue."""
-        under_way = await asyncio.to_thread(self._workflows.launch)
-        self._launched = True
-        for batch_id in under_way:
-            self._running.setdefault(batch_id, (Owner(""), BatchWork(batch_id, self._tools)))
-        for batch_id in set(left) - set(under_way):
+        under_way = await self._runner.launch()
+        for batch_id in set(left) - under_way:
             await self._release(batch_id, blameless=True)
+
+    async def _look_for_old_models(self) -> None:
+        """Queue a reindex of every collection whose vectors are of another model than today's; once for a process."""
+        if not self._looks_for_old_models:
+            return
+        async with self._tools.database.session() as db:
+            concerned = await job_store.has_vectors(db)
+        if concerned:
+            model = await self._tools.encoder.model()
+            async with self._tools.database.transaction() as db:
+                for collection in await job_store.stale(db, model.fingerprint):
+                    owner = Owner(collection.service, collection.person)
+                    await job_store.add_reindex(db, collection.id, owner, datetime.now(UTC))
+        self._looks_for_old_models = False
+
+    async def _begin_batches(self, held: Sequence[str]) -> None:
+        """Begin batches as long as there is room; `held` collections wait until new vectors may come."""
+        async with self._tools.database.session() as db:
+            waiting = await queue.waiting_owners(db, held)
+        while len(self._runner.owners) < self._pace.at_once and (owner := self._next(waiting)):
+            if not await self._begin_batch(owner, held):
+                waiting.remove(owner)
 
     def _next(self, waiting: Sequence[Owner]) -> Owner | None:
         """Return whose turn it is: of those who wait, the one with the fewest batches, and of these the longest."""
-        running = Counter(owner for owner, _ in self._running.values())
+        running = Counter(self._runner.owners)
         able = [owner for owner in waiting if running[owner] < self._pace.of_one_owner]
         return min(able, key=lambda owner: running[owner], default=None)
 
-    async def _begin_batch(self, owner: Owner) -> bool:
-        batch_id = f"{self._workflows.prefix}{secrets.token_hex(12)}"
+    async def _begin_batch(self, owner: Owner, held: Sequence[str]) -> bool:
+        batch_id = self._new_id()
         async with self._tools.database.transaction() as db:
             batch = await queue.claim(
                 db,
                 owner,
-                [],
+                held,
                 batch_id=batch_id,
                 files=self._pace.files,
                 size=self._pace.batch_bytes,
@@ -172,50 +186,27 @@ class Ingestion:
             return False
         for job_id in {work.job_id for work in batch.documents}:
             self._tools.board.tell(job_id)
-        self._running[batch_id] = (owner, BatchWork(batch_id, self._tools))
-        await asyncio.to_thread(self._workflows.start, batch_id)
+        await self._runner.start(batch_id, owner)
         return True
 
-    def _run_batch(self, batch_id: str, steps: Steps) -> None:
-        """Work on a batch, in a thread. The same steps in the same order, whatever happened before."""
-        work = self._on_loop(self._work_of(batch_id))
-        ending: Ending = "broken"
-        error: TwinportError | None = None
-        try:
-            for documents, large in steps.run("parse", lambda: self._on_loop(work.parse())):
-                while large and steps.run("embed", lambda: self._on_loop(work.embed(documents[0]))):  # noqa: B023
-                    pass
-                steps.run("index", lambda: self._on_loop(work.index(documents)))  # noqa: B023
-            ending = "done"
-        except (StorageFull, Unavailable) as obstacle:
-            ending, error = "in_the_way", obstacle
-        finally:
-            if not self._stopping:
-                self._loop.call_soon_threadsafe(self._ended, batch_id, ending, error)
+    def _new_id(self) -> str:
+        return f"{self._runner.prefix}{secrets.token_hex(12)}"
 
-    async def _work_of(self, batch_id: str) -> BatchWork:
-        return self._running.setdefault(batch_id, (Owner(""), BatchWork(batch_id, self._tools)))[1]
-
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something on the event loop and wait for it in this thread. Raises `Stopped`."""
-        if self._stopping:
-            work.close()
-            raise Stopped
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        self._futures.add(future)
-        try:
-            return future.result()
-        except CancelledError:
-            raise Stopped from None
-        finally:
-            self._futures.discard(future)
-
-    def _ended(self, batch_id: str, ending: Ending, error: TwinportError | None) -> None:
-        _, work = self._running.pop(batch_id)
+    def _ended(self, workflow_id: str, work: Work, in_the_way: TwinportError | None, broke: bool) -> None:
         self._tools.board.wipe(work.documents)
-        if error is not None:
-            self._pause(error)
-        self._keep(self._settle(batch_id, blameless=ending == "in_the_way"))
+        if in_the_way is not None:
+            self._pause(in_the_way)
+        if isinstance(work, BatchWork):
+            self._keep(self._settle(workflow_id, blameless=in_the_way is not None))
+        elif broke:
+            self._keep(self._fail_job(work.job_id))
+        self.wake()
+
+    async def _fail_job(self, job_id: str) -> None:
+        error = ("internal_error", "The collection could not be indexed anew; the log says why.")
+        async with self._tools.database.transaction() as db:
+            await job_store.end(db, job_id, "failed", datetime.now(UTC), error=error)
+        self._tools.board.tell(job_id)
 
     async def _settle(self, batch_id: str, *, blameless: bool) -> None:
         """Put back what is left of a batch, as soon as that can be written down."""
@@ -243,7 +234,7 @@ class Ingestion:
         if self._tools.board.note != error.message:
             _log.warning("ingestion_waits", code=error.code, reason=error.message)
         self._tools.board.note = error.message
-        self._not_before = self._loop.time() + self._pace.pause_s
+        self._not_before = asyncio.get_running_loop().time() + self._pace.pause_s
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -5,12 +5,12 @@ is not done twice. A document that is cancelled, changed or removed meanwhile is
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.errors import Conflict
 from tools_api.db import Database
@@ -20,6 +20,7 @@ from tools_api.rag.documents.originals import Originals
 from tools_api.rag.index.values import DocumentToPut, VectorModel
 from tools_api.rag.ingestion import job_store, queue
 from tools_api.rag.ingestion.board import Board
+from tools_api.rag.ingestion.interruptible import unless
 from tools_api.rag.ingestion.protocol import Indexes, Parser
 from tools_api.rag.ingestion.spool import Spool
 from tools_api.rag.ingestion.values import Batch, Done, Work
@@ -53,10 +54,6 @@ class Tools:
     board: Board
     locks: Locks
     tokenizer: Callable[[], Path | None]
-
-
-class Changed(Exception):
-    """Ends an operation because documents of the batch were changed, cancelled or removed; never leaves this file."""
 
 
 class BatchWork:
@@ -99,30 +96,16 @@ class BatchWork:
         if puts:
             await self._put(puts)
 
-    async def _while_unchanged(self, operation: Callable[[Batch], Awaitable[T]]) -> T | None:
+    async def _while_unchanged(self, operation: Callable[[Batch], Coroutine[Any, Any, tuple[T]]]) -> T | None:
         """Run an operation on what is left of the batch, again from its beginning whenever that changes."""
         while True:
             self._changed.clear()
             batch = await self._left()
             if batch is None:
                 return None
-            try:
-                return await self._unless_changed(operation(batch))
-            except Changed:
-                continue
-
-    async def _unless_changed(self, work: Awaitable[T]) -> T:
-        task = asyncio.ensure_future(work)
-        watch = asyncio.create_task(self._changed.wait())
-        try:
-            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise Changed
-        finally:
-            watch.cancel()
-            task.cancel()
-            await asyncio.wait({task})
+            done = await unless(self._changed, operation(batch))
+            if done is not None:
+                return done[0]
 
     async def _left(self) -> Batch | None:
         async with self._tools.database.session() as db:
@@ -130,7 +113,7 @@ class BatchWork:
         self.documents = frozenset(work.id for work in batch.documents) if batch else frozenset()
         return batch
 
-    async def _parse(self, batch: Batch) -> None:
+    async def _parse(self, batch: Batch) -> tuple[None]:
         chunking = await self._chunking(batch)
         unread = await asyncio.to_thread(self._unread, batch, chunking)
         for work in unread:
@@ -155,6 +138,7 @@ class BatchWork:
                     failures = {}
         await self._fail(failures)
         await self._say_embedding()
+        return (None,)
 
     def _unread(self, batch: Batch, chunking: Chunking) -> list[Work]:
         spool = self._tools.spool
@@ -175,12 +159,12 @@ class BatchWork:
         kept = [(work, self._tools.spool.passages(work.id)) for work in batch.documents]
         return [(work.id, passages) for work, passages in kept]
 
-    async def _embed_slice(self, batch: Batch, document_id: str) -> bool:
+    async def _embed_slice(self, batch: Batch, document_id: str) -> tuple[bool]:
         work = next((one for one in batch.documents if one.id == document_id), None)
         model = await self._tools.encoder.model()
         parsed = await self._parsed(batch, work) if work else None
         if work is None or parsed is None:
-            return False
+            return (False,)
         first = await asyncio.to_thread(self._rows, work, model)
         texts = _texts(parsed, parsed.chunks[first : first + SLICE])
         if texts:
@@ -188,21 +172,22 @@ class BatchWork:
             await asyncio.to_thread(self._tools.spool.append, work.id, model.fingerprint, first, vectors)
         done = first + len(texts)
         self._post_embedded(work, done, len(parsed.chunks))
-        return done < len(parsed.chunks)
+        return (done < len(parsed.chunks),)
 
     def _rows(self, work: Work, model: EncoderModel) -> int:
         return self._tools.spool.rows(work.id, model.fingerprint, model.dimensions)
 
-    async def _embedded(self, batch: Batch, document_ids: Sequence[str]) -> list[DocumentToPut]:
+    async def _embedded(self, batch: Batch, document_ids: Sequence[str]) -> tuple[list[DocumentToPut]]:
         wanted = [work for work in batch.documents if work.id in set(document_ids)]
         model = await self._tools.encoder.model()
         read = [(work, await self._parsed(batch, work)) for work in wanted]
         ready = [(work, parsed) for work, parsed in read if parsed is not None]
         vectors = await self._vectors(ready, model)
-        return [
+        puts = [
             DocumentToPut(_record(work, parsed), parsed.chunks, rows)
             for (work, parsed), rows in zip(ready, vectors, strict=True)
         ]
+        return (puts,)
 
     async def _vectors(
         self, ready: Sequence[tuple[Work, ParsedDocument]], model: EncoderModel

@@ -14,12 +14,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from sqlalchemy import make_url
 
 from shared.logging import get_logger
+
+if TYPE_CHECKING:
+    from dbos import WorkflowStatus
 
 T = TypeVar("T")
 
@@ -69,15 +72,15 @@ class _Json:
 class Workflows:
     """Runs `body` for each workflow, in a thread. `launch` before use, `close` in the end."""
 
-    def __init__(self, options: WorkflowOptions, body: Callable[[str, Steps], None]) -> None:
+    def __init__(self, options: WorkflowOptions, body: Callable[[str, str, Steps], None]) -> None:
         self._options = options
         self._body = body
-        self._workflow: Callable[[str], None] | None = None
+        self._workflow: Callable[[str, str], None] | None = None
         self._running = 0
         self._idle = threading.Condition()
 
-    def launch(self) -> list[str]:
-        """Start, and take up what was under way; return the ids of those workflows."""
+    def launch(self) -> dict[str, str]:
+        """Start, and take up what was under way; return the ids of those workflows and what they are about."""
         from dbos import DBOS
 
         _forward_log()
@@ -89,24 +92,23 @@ class Workflows:
             status=["PENDING", "ENQUEUED"],
             workflow_id_prefix=self.prefix,
             name=NAME,
-            load_input=False,
             load_output=False,
         )
-        return [workflow.workflow_id for workflow in begun]
+        return {workflow.workflow_id: _subject(workflow) for workflow in begun}
 
     @property
     def prefix(self) -> str:
         """What the ids of our workflows begin with."""
         return f"bat_{self._options.installation}"
 
-    def start(self, workflow_id: str) -> None:
-        """Begin a workflow; one of the same id is not begun again."""
+    def start(self, workflow_id: str, subject: str) -> None:
+        """Begin a workflow about something; one of the same id is not begun again."""
         from dbos import DBOS, SetWorkflowID
 
         if self._workflow is None:
             raise RuntimeError("launch comes first")
         with SetWorkflowID(workflow_id):
-            DBOS.start_workflow(self._workflow, workflow_id)
+            DBOS.start_workflow(self._workflow, workflow_id, subject)
 
     def forget_old(self) -> None:
         """Remove what is known of workflows that ended a day ago."""
@@ -120,19 +122,19 @@ class Workflows:
             self._idle.wait_for(lambda: not self._running, timeout=_LAST_WORDS_S)
         DBOS.destroy(destroy_registry=True)
 
-    def _function(self) -> Callable[[str], None]:
+    def _function(self) -> Callable[[str, str], None]:
         """Return a plain function: DBOS writes its notes on it."""
 
-        def run(workflow_id: str) -> None:
-            self._run(workflow_id)
+        def run(workflow_id: str, subject: str) -> None:
+            self._run(workflow_id, subject)
 
         return run
 
-    def _run(self, workflow_id: str) -> None:
+    def _run(self, workflow_id: str, subject: str) -> None:
         with self._idle:
             self._running += 1
         try:
-            self._body(workflow_id, Steps())
+            self._body(workflow_id, subject, Steps())
         finally:
             with self._idle:
                 self._running -= 1
@@ -170,6 +172,11 @@ class Workflows:
             "max_executor_threads": _THREADS,
             "sys_db_pool_size": 5,
         }
+
+
+def _subject(workflow: "WorkflowStatus") -> str:
+    inputs = workflow.input
+    return str(inputs["args"][1]) if inputs and len(inputs["args"]) > 1 else ""
 
 
 def _serializer() -> Any:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.tools_api.rag.ingestion.fakes import HashEncoder, MemoryIndex, MemoryIndexes, PlainParser
 from tools_api.db import Database
@@ -48,18 +48,20 @@ class World:
     database: Database
     parser: PlainParser = field(default_factory=PlainParser)
     encoder: HashEncoder = field(default_factory=HashEncoder)
-    indexes: MemoryIndexes = field(default_factory=MemoryIndexes)
+    indexes: Any = field(default_factory=MemoryIndexes)
+    """In memory, or the real ones."""
     limits: Limits = field(
         default_factory=lambda: Limits(file_bytes=1 << 20, files=1000, owner_bytes=1 << 30, owner_files=100_000)
     )
 
     @asynccontextmanager
-    async def running(self, **pace: Any) -> AsyncGenerator["Running"]:
+    async def running(self, *, reindex: Literal["auto", "manual"] = "auto", **pace: Any) -> AsyncGenerator["Running"]:
         access = Access(self.database)
         options = IngestionOptions(
             folder=self.folder / "rag",
             jobs_url=f"sqlite:///{self.folder / 'jobs.db'}",
             limits=self.limits,
+            reindex=reindex,
             pace=Pace(**{"pause_s": 0.05, **pace}),
         )
         neighbours = Neighbours(
