@@ -19,7 +19,7 @@ from tools_api.rag.index.head import Head
 from tools_api.rag.index.ranges import ranges_of, runs_of
 from tools_api.rag.index.reading import Readers, live_ranges
 from tools_api.rag.index.segment import Segment, SegmentRow, is_whole, remove_others, write_segment
-from tools_api.rag.index.segment_rows import highest_number, replace_segments, segment_rows, vectors_in
+from tools_api.rag.index.segment_rows import highest_number, id_behind, replace_segments, segment_rows, vectors_in
 from tools_api.rag.index.truth import Changes, Truth
 from tools_api.rag.index.values import IndexOptions
 from tools_api.rag.index.view import View
@@ -71,11 +71,12 @@ class Dense:
             upcoming = segment_rows(db, following=True)
         remove_others(self._files, [*rows, *upcoming])
         segments = [self._opened(row, live, dimensions) for row in rows]
-        kept = tuple(segment for segment in segments if segment is not None)
-        end = kept[-1].row.end if kept else 0
+        kept = [segment for segment in segments if segment is not None]
+        while made := self._sealed_at_once(kept[-1].row.end if kept else 0, live, dimensions):
+            kept.append(made)
         with self._readers.use() as db:
-            ids, vectors = vectors_in(db, (end, 2**62), dimensions)
-        self.view = View(Head(ids, vectors, np.ones(len(ids), np.bool_), len(ids)), kept)
+            ids, vectors = vectors_in(db, (kept[-1].row.end if kept else 0, 2**62), dimensions)
+        self.view = View(Head(ids, vectors, np.ones(len(ids), np.bool_), len(ids)), tuple(kept))
         self._note_dead()
 
     def apply(self, changes: Changes, vectors: Sequence[NDArray[np.float32]]) -> None:
@@ -152,6 +153,18 @@ class Dense:
         row = SegmentRow(self._number, work.first, work.end, kind, len(ids), 0, "", runs_of(ids).tobytes())
         size, checksum = write_segment(kinds.build(vectors, kind, self._is_stopped), row.file(self._files))
         return replace(row, size=size, checksum=checksum)
+
+    def _sealed_at_once(self, first: int, live: NDArray[np.int64], dimensions: int) -> Segment | None:
+        """Make a segment of what was restored and never sealed, if it is more than should be in memory."""
+        with self._readers.snapshot() as db:
+            end = id_behind(db, first, plan.largest_rows(self._options, dimensions))
+            if end is None:
+                return None
+            ids, vectors = vectors_in(db, (first, end), dimensions)
+        row = self._written(plan.Work(first, end), ids, vectors, "Flat")
+        with self._truth.transaction() as db:
+            replace_segments(db, [], row)
+        return Segment.open(row, self._files, live)
 
     def _opened(self, row: SegmentRow, live: NDArray[np.int64], dimensions: int) -> Segment | None:
         if not is_whole(row, self._files):

@@ -4,14 +4,16 @@ import asyncio
 import re
 import shutil
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.errors import NotFound
+from shared.durable import sync_folder
+from shared.errors import Conflict, NotFound
 from tools_api.rag.index import schema
 from tools_api.rag.index.failures import storage_failures
 from tools_api.rag.index.threads import Threads
-from tools_api.rag.index.values import IndexOptions, VectorModel
+from tools_api.rag.index.values import IndexOptions, Restored, RestoreLimits, VectorModel
 from tools_api.rag.index.words_view import OpenWords
 from tools_api.rag.values import IndexType
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _GONE = ".removed"
+_UNFINISHED = ".restoring"
 _TIDY_EVERY_S = 5.0
 
 
@@ -53,6 +56,22 @@ class Indexes:
         if not await asyncio.to_thread((self._folder(collection_id) / "chunks.db").exists):
             return None
         return await asyncio.to_thread(self._index, collection_id)
+
+    async def restore(
+        self,
+        collection_id: str,
+        source: Path,
+        *,
+        new_id: Callable[[str], str],
+        limits: RestoreLimits | None = None,
+    ) -> Restored:
+        """Make a new collection from a snapshot; `new_id` makes a document's id from the one that it had.
+
+        The snapshot may come from anybody. Raises `InvalidRequest`, `PayloadTooLarge`, `StorageFull`, and `Conflict`
+        if the collection is there; then nothing is left of it.
+        """
+        folder = self._folder(collection_id)
+        return await asyncio.to_thread(_restore, source, folder, new_id, limits or RestoreLimits())
 
     async def remove(self, collection_id: str) -> None:
         """Remove a collection's files; done also after a crash in the middle. One that is not there does no harm."""
@@ -107,8 +126,9 @@ class Indexes:
 
 def _prepare(root: Path) -> None:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in root.glob(f"*{_GONE}"):
-        shutil.rmtree(folder)
+    for suffix in (_GONE, _UNFINISHED):
+        for folder in root.glob(f"*{suffix}"):
+            shutil.rmtree(folder)
 
 
 def _create(folder: Path, model: VectorModel, index_type: IndexType) -> None:
@@ -117,6 +137,22 @@ def _create(folder: Path, model: VectorModel, index_type: IndexType) -> None:
         schema.create(
             folder / "chunks.db", index_type=index_type, fingerprint=model.fingerprint, dimensions=model.dimensions
         )
+
+
+def _restore(source: Path, folder: Path, new_id: Callable[[str], str], limits: RestoreLimits) -> Restored:
+    from tools_api.rag.index.restore import restore_snapshot
+
+    if folder.exists():
+        raise Conflict("There is a collection of this id.", param="collection")
+    draft = folder.with_name(folder.name + _UNFINISHED)
+    draft.mkdir(mode=0o700)
+    try:
+        restored = restore_snapshot(source, draft, new_id, limits)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    sync_folder(folder.parent)
+    return restored
 
 
 def _remove(folder: Path) -> None:

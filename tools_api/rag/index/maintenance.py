@@ -131,6 +131,7 @@ class Maintenance:
             await opened.words.reach(upto)
             await opened.words.purge()
             await opened.write(lambda: opened.truth.words_are_purged(upto))
+        await clear_old_vectors(opened)
         while not opened.dense.stopped:
             if await opened.write(opened.truth.tidy):
                 break

@@ -65,7 +65,7 @@ def chunk_json(chunk: Chunk) -> dict[str, Any]:
 def write_snapshot(readers: Readers, path: Path) -> None:
     """Write a snapshot of one moment; nothing is left at `path` if that fails. Blocking. Raises `StorageFull`."""
     try:
-        with storage_failures(), readers.snapshot() as db, zipfile.ZipFile(path, "w") as archive:
+        with storage_failures(), readers.snapshot() as db, _new_archive(path) as archive:
             counts = {"documents": 0, "chunks": 0}
             digests = {
                 DOCUMENTS: _write(archive, DOCUMENTS, _document_lines(db, counts), zipfile.ZIP_DEFLATED),
@@ -78,11 +78,13 @@ def write_snapshot(readers: Readers, path: Path) -> None:
         raise
 
 
+def _new_archive(path: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
+
+
 def _write(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes], compression: int) -> str:
     digest = hashlib.sha256()
-    member = zipfile.ZipInfo(name)
-    member.compress_type = compression
-    member.compress_level = _LEVEL
+    member = name if compression == archive.compression else zipfile.ZipInfo(name)  # the latter is stored as it is
     with archive.open(member, "w", force_zip64=True) as file:
         for piece in pieces:
             digest.update(piece)

@@ -80,3 +80,22 @@ class IndexStats:
     model: VectorModel
     next_model: VectorModel | None
     pending: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreLimits:
+    """What a snapshot may unpack to. A document is in memory as a whole while it is written."""
+
+    bytes: int = 16 * 1024**3
+    chunks_per_document: int = 100_000
+    characters_per_document: int = 200_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What a snapshot held."""
+
+    model: VectorModel
+    index_type: IndexType
+    documents: int
+    chunks: int
