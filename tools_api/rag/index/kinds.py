@@ -51,8 +51,6 @@ def build(vectors: "Vectors", kind: IndexType, stopped: Callable[[], bool]) -> A
     elif kind == "IVF":
         lists = max(1, round(2 * math.sqrt(rows)))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimensions), dimensions, lists, faiss.METRIC_INNER_PRODUCT)
-        index.own_fields = True
-        index.quantizer.this.disown()
         index.cp.spherical = True
         index.cp.niter = _ITERATIONS
         index.cp.max_points_per_centroid = _TRAINING_POINTS
