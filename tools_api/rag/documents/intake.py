@@ -76,7 +76,7 @@ class Intake:
     async def begin(self, name: str, media_type: str | None) -> None:
         """Begin a file. Raises `PayloadTooLarge` for one file too many."""
         if len(self.files) >= self._limits.files:
-            raise PayloadTooLarge(f"One upload takes at most {self._limits.files} files (RAG_MAX_UPLOAD_FILES).")
+            raise PayloadTooLarge(f"One upload takes at most {self._limits.files} files (RAG_UPLOAD_MAX_FILES).")
         kept = unique_label(label(name), self._names)
         self._names.add(kept)
         self._writer = self._originals.draft(kept, media_type_of(kept, media_type))

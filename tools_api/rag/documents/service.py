@@ -213,14 +213,20 @@ class DocumentService:
     ) -> Registered:
         """Keep the files and enter them. Nobody may remove a file of theirs as unused between the two."""
         async with self._locks.files(collection.id):
-            await self._originals.keep(collection.id, files)
-            async with self._database.transaction() as db:
-                await store.lock_owners(db)
-                now = datetime.now(UTC)
-                registered = await register(db, collection.id, who, files, metadata=metadata, now=now)
-                count, size = await store.used(db, collection.owner)
-                if count > self._limits.owner_files or size > self._limits.owner_bytes:
-                    raise no_room(self._limits)
+            entered = False
+            try:
+                await self._originals.keep(collection.id, files)
+                async with self._database.transaction() as db:
+                    await store.lock_owners(db)
+                    now = datetime.now(UTC)
+                    registered = await register(db, collection.id, who, files, metadata=metadata, now=now)
+                    count, size = await store.used(db, collection.owner)
+                    if count > self._limits.owner_files or size > self._limits.owner_bytes:
+                        raise no_room(self._limits)
+                entered = True
+            finally:
+                if not entered:
+                    await self._discard(collection.id, [file.sha256 for file in files])
         return registered
 
     async def _forget(self, collection_id: str, registered: Registered) -> None:
@@ -250,6 +256,10 @@ class DocumentService:
 
     async def _remove_unused(self, collection_id: str, digests: Sequence[str]) -> None:
         async with self._locks.files(collection_id):
-            async with self._database.session() as db:
-                unused = [one for one in set(digests) if not await store.is_wanted(db, collection_id, one)]
-            await self._originals.remove(collection_id, unused)
+            await self._discard(collection_id, digests)
+
+    async def _discard(self, collection_id: str, digests: Sequence[str]) -> None:
+        """Remove contents that no document has; the caller holds the lock of the files."""
+        async with self._database.session() as db:
+            unused = [one for one in set(digests) if not await store.is_wanted(db, collection_id, one)]
+        await self._originals.remove(collection_id, unused)
