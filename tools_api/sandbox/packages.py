@@ -1,5 +1,5 @@
-"""Installs what sandboxed code may import: numpy, pandas and matplotlib from a lock file with hashes, and what an
-administrator lists beside them.
+"""Installs what sandboxed code may import: numpy, pandas, matplotlib and what reads documents, from a lock file with
+hashes, and what an administrator lists beside them.
 
 All live in a folder of their own, never in the service's site-packages: nothing of the service is visible inside.
 `python -m tools_api.sandbox.packages [TARGET] [--requirements LIST]` installs or updates them and does nothing when
@@ -34,7 +34,16 @@ LOCK = Path(__file__).parents[2] / "deploy" / "locks" / "sandbox.lock"
 TARGET = Path(sys.prefix) / "sandbox-packages"
 """Where the set-up puts them and the service looks for them."""
 FONT_CACHE = ".matplotlib"
-_LOCKED = ("numpy", "pandas", "matplotlib")
+_LOCKED = {
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "matplotlib": "matplotlib",
+    "openpyxl": "openpyxl",
+    "docx": "python-docx (import docx)",
+    "pptx": "python-pptx (import pptx)",
+    "pypdfium2": "pypdfium2 (PDF)",
+}
+"""What of the lock matters to who writes code: the module, and what it is called."""
 _STAMP = ".installed"
 _MAKE_FONT_CACHE = "import sys; sys.path.insert(0, sys.argv[1]); import matplotlib.font_manager"
 
@@ -101,7 +110,7 @@ def installed_names(target: Path | None) -> tuple[str, ...]:
     """List which packages are in `target`, to be told to models: those of the lock that matter, and the listed ones."""
     if target is None:
         return ()
-    locked = tuple(name for name in _LOCKED if (target / name / "__init__.py").is_file())
+    locked = tuple(name for module, name in _LOCKED.items() if (target / module / "__init__.py").is_file())
     return locked + tuple(name for name in _read_stamp(target).names if name not in locked)
 
 

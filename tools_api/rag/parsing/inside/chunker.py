@@ -23,6 +23,7 @@ LONGEST_HEADING = 200
 DEEPEST = 6
 _TINY = 8
 """A chunk is tiny below this part of the limit."""
+_NEXT_TO_EMPTY = 32
 
 
 @dataclass(slots=True)
@@ -61,12 +62,14 @@ class Chunker:
 
     def _pieces(self, blocks: Sequence[Block]) -> Iterator[Piece]:
         path: list[tuple[int, str]] = []
+        leads = False
         heading_tokens = 0  # of the headings just before, which stay with what follows
         all_starts = self._counter.starts([block.text for block in blocks])
         for block, starts in zip(blocks, all_starts, strict=True):
             if block.kind == "heading":
                 path = [step for step in path if step[0] < block.level][: DEEPEST - 1]
                 path.append((block.level, one_line(block.text, LONGEST_HEADING)))
+                leads = True
                 if block.silent:
                     continue
             headings, room = self._room(tuple(text for _, text in path if text))
@@ -75,8 +78,8 @@ class Chunker:
             heading_tokens = heading_tokens + len(starts) if block.kind == "heading" else 0
             gap = "\n\n"
             for text, tokens, inner_gap in pieces_of(block, starts, room, self._counter):
-                yield Piece(text, tokens, inner_gap or gap, block.page, headings, block.kind == "heading")
-                gap = ""
+                yield Piece(text, tokens, inner_gap or gap, block.page, headings, block.kind == "heading", leads)
+                gap, leads = "", False
 
     def _filled(self, pieces: Iterable[Piece]) -> Iterator[Passage]:
         """Put pieces of a section together as long as they fit."""
@@ -123,11 +126,20 @@ class Chunker:
     def _joined(self, one: Passage, other: Passage) -> Passage | None:
         if min(one.tokens, other.tokens) >= self._limit // _TINY:
             return None
-        headings, room = self._room(_common(one.headings, other.headings))
+        common = _common(one.headings, other.headings)
+        if not (_tells(one, common) and _tells(other, common)) or self._is_far(one, other):
+            return None
+        headings, room = self._room(common)
         pieces = [*one.pieces, *other.pieces]
         tokens = one.tokens + other.tokens
         fits = room.holds(tokens, sum(len(piece.text) + 2 for piece in pieces))
         return Passage(pieces, headings, tokens) if fits else None
+
+    def _is_far(self, one: Passage, other: Passage) -> bool:
+        """Say whether they stand on two pages and in two sections: slides are only joined if one is next to empty."""
+        on_one_page = one.pieces[-1].page == other.pieces[0].page
+        smaller = min(one.tokens, other.tokens)
+        return not on_one_page and one.headings != other.headings and smaller >= self._limit // _NEXT_TO_EMPTY
 
     def _checked(self, passages: Iterable[Passage]) -> Iterator[Passage]:
         """Count each passage as it is embedded, where the pieces' sum may be another, and cut what is too long."""
@@ -187,6 +199,11 @@ class Chunker:
         while title and 4 * self._counter.count(embedded_prefix(title, ())) > self._limit:
             title = title[: len(title) // 2].rstrip() or None
         return title
+
+
+def _tells(passage: Passage, common: Path) -> bool:
+    """Say whether a passage can do without its headings but for the common ones: its text begins with the others."""
+    return passage.headings == common or passage.pieces[0].leads
 
 
 def _common(one: Path, other: Path) -> Path:

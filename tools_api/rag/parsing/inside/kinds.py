@@ -72,6 +72,7 @@ _OF_EXTENSION = {
 }
 _KINDS = {extension: kind for extensions, kind in _OF_EXTENSION.items() for extension in extensions.split()}
 _CODE_NAMES = {"dockerfile", "makefile", "rakefile", "gemfile", "justfile", "cmakelists.txt"}
+_FEW = 8
 TEXTS = frozenset({"html", "markdown", "csv", "json", "jsonl", "eml", "xml", "text", "code"})
 _OF_MEDIA_TYPE = {
     "text/html": "html",
@@ -146,7 +147,7 @@ def _by_content(data: bytes) -> tuple[str, str] | None:
         if head.startswith(magic):
             return kind, media_type
     for magic, what in _UNREAD:
-        if head.startswith(magic) and _is_binary(head):
+        if head.startswith(magic) and (b"\0" in head or not magic.isascii()):
             raise Refused("unsupported", f"The file is {what}, which can't be read here.")
     return None
 
@@ -209,7 +210,7 @@ def _is_binary(head: bytes) -> bool:
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
         return False
     odd = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
-    return odd * 10 > len(head)
+    return odd > _FEW and odd * 10 > len(head)
 
 
 def _looks_like_html(data: bytes) -> bool:

@@ -36,6 +36,8 @@ class Piece:
     page: int | None
     headings: tuple[str, ...]
     is_heading: bool = False
+    leads: bool = False
+    """Whether a section begins with it, so that its text says under which heading it stands."""
 
 
 @dataclass(frozen=True, slots=True)
