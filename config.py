@@ -284,6 +284,33 @@ class Settings(BaseSettings):
     rag_parse_timeout_s: Seconds = Field(120, description="Seconds that reading one document may take")
     rag_parse_memory_mb: int = Field(1024, ge=128, description="Memory that reading documents may take at once, in MiB")
     rag_parse_concurrency: int = Field(2, ge=1, le=64, description="Sandboxes that read documents at the same time")
+    rag_language: Literal[
+        "arabic",
+        "danish",
+        "dutch",
+        "english",
+        "finnish",
+        "french",
+        "german",
+        "greek",
+        "hungarian",
+        "italian",
+        "norwegian",
+        "portuguese",
+        "romanian",
+        "russian",
+        "spanish",
+        "swedish",
+        "tamil",
+        "turkish",
+        "none",
+    ] = Field(
+        "english",
+        description="Language whose word endings searches overlook, by its English name; none: words stay as they are",
+    )
+    rag_upload_max_files: int = Field(1000, ge=1, description="Files of one upload, those inside of archives included")
+    rag_owner_max_files: int = Field(100_000, ge=1, description="Documents that one owner may have, in all collections")
+    rag_owner_max_mb: int = Field(10_240, ge=1, description="Size of an owner's documents in all collections, in MiB")
     rag_owner_max_collections: int = Field(1000, ge=1, description="Collections that one owner may have")
 
     @field_validator("cors_origins", "trusted_proxies", "fallback_models", "sandbox_levels", mode="before")

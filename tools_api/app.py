@@ -42,10 +42,11 @@ from tools_api.mcp.endpoint import McpEndpoint
 from tools_api.mcp.server import McpServer
 from tools_api.nanocoder import Nanocoder, NanocoderOptions, Upstream
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
-from tools_api.rag.collections import router as collections_router
-from tools_api.rag.documents import router as documents_router
-from tools_api.rag.ingestion import router as jobs_router
+from tools_api.rag.open import open_rag
 from tools_api.rag.retrieval import Retrieval
+from tools_api.rag.routers import ROUTERS, upload_limits
+from tools_api.rag.tool import RagTool
+from tools_api.rag_options import rag_options
 from tools_api.sandbox import Sandbox, SandboxReport
 from tools_api.sandbox_options import PACKAGES, sandbox_options
 
@@ -90,14 +91,16 @@ async def open_tools(settings: Settings) -> AsyncGenerator[Toolset]:
         WorkerPool() as pool,
         create_http_session(read_timeout_s=settings.model_timeout_s) as http,
         open_encoder(_encoder_options(settings), http) as encoder,
+        open_rag(rag_options(settings), encoder=encoder) as rag,
     ):
         await sandbox.start()
         try:
             coder = await _coder(settings, sandbox, http)
             yield Toolset(
-                tools=[Calculator(pool), coder],
+                tools=[Calculator(pool), coder, RagTool(rag)],
                 sandbox_report=lambda: sandbox.report,
                 slots={"calculator": _CALCULATIONS, "python_coder": settings.sandbox_concurrency},
+                rag=rag,
                 encoder=encoder,
             )
         finally:
@@ -185,14 +188,13 @@ def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
     app.include_router(invoke_router.router)
     app.include_router(artifacts_router.router)
     app.include_router(embeddings_router.router)
-    app.include_router(collections_router.router)
-    app.include_router(documents_router.router)
-    app.include_router(jobs_router.router)
-    app.include_router(jobs_router.collection_router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.router.routes.append(Route("/mcp", endpoint=McpEndpoint(), include_in_schema=False))
     install_error_handlers(app)
     limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)
-    app.add_middleware(BodyLimit, limit=limit, render_error=_render_error)
+    uploads = upload_limits(settings.rag_max_upload_mb * _MIB)
+    app.add_middleware(BodyLimit, limit=limit, render_error=_render_error, others=uploads)
     app.add_middleware(RequestContext)  # added last: outermost
     return app
 

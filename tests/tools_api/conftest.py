@@ -16,6 +16,7 @@ from shared.serve import bind
 from tests.main_api.db.fixtures import postgres_server, postgres_url
 from tests.tools_api.db.fixtures import any_catalogue, catalogue, migrated_catalogue, postgres_catalogue
 from tools_api.app import Toolset, create_app
+from tools_api.embeddings.protocol import CountingEncoder
 from tools_api.invoke.tool import Tool
 from tools_api.rag.retrieval import Retrieval
 from tools_api.sandbox import SandboxReport
@@ -54,11 +55,15 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
     async def serving(
-        *tools: Tool, slots: Mapping[str, int] | None = None, rag: Retrieval | None = None, **overrides: Any
+        *tools: Tool,
+        slots: Mapping[str, int] | None = None,
+        rag: Retrieval | None = None,
+        encoder: CountingEncoder | None = None,
+        **overrides: Any,
     ) -> AsyncGenerator[Served]:
         @asynccontextmanager
         async def given_tools(_settings: Settings) -> AsyncIterator[Toolset]:
-            yield Toolset(tools=tools, sandbox_report=lambda: NO_SANDBOX, slots=slots or {}, rag=rag)
+            yield Toolset(tools=tools, sandbox_report=lambda: NO_SANDBOX, slots=slots or {}, rag=rag, encoder=encoder)
 
         settings = Settings(
             _env_file=None,  # pyright: ignore[reportCallIssue]

@@ -212,7 +212,7 @@ async def test_without_a_sandbox_level_python_is_refused_and_health_says_degrade
 
     assert (status, refused["error"]["code"]) == (503, "sandbox_unavailable")
     assert (health["status"], health["sandbox"]) == ("degraded", "off")
-    assert health["tools"] == {"calculator": "available", "python_coder": "unavailable"}
+    assert health["tools"] == {"calculator": "available", "python_coder": "unavailable", "rag": "available"}
 
 
 @pytest.mark.sandbox

@@ -5,20 +5,25 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tools_api.db import Database
-from tools_api.embeddings.protocol import Encoder
+from tools_api.embeddings.protocol import CountingEncoder
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.service import CollectionDefaults, CollectionService
 from tools_api.rag.documents.archives import NoArchives
 from tools_api.rag.index.indexes import Indexes
 from tools_api.rag.ingestion.open import IngestionOptions, Neighbours, open_ingestion
-from tools_api.rag.open import RagOptions
+from tools_api.rag.options import RagOptions
 from tools_api.rag.parsing import open_parser
 from tools_api.rag.parts import Parts
+from tools_api.rag.portability.service import Portability
+from tools_api.rag.questions import Questions
+from tools_api.rag.reading.service import Reading
+from tools_api.rag.search.exact import ExactSearch
+from tools_api.rag.search.service import SearchService
 from tools_api.rag.words import words_opener
 
 
 @asynccontextmanager
-async def open_parts(options: RagOptions, encoder: Encoder) -> AsyncGenerator[Parts]:
+async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGenerator[Parts]:
     """Open the database, then what stands on it. Raises what the parts raise; then nothing is left open."""
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(options.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
@@ -26,7 +31,7 @@ async def open_parts(options: RagOptions, encoder: Encoder) -> AsyncGenerator[Pa
         stack.push_async_callback(database.aclose)
         await database.migrate()
         access = Access(database)
-        indexes = Indexes(options.folder / "collections", words_opener("english"))
+        indexes = Indexes(options.folder / "collections", words_opener(options.language))
         await indexes.start()
         stack.push_async_callback(indexes.aclose)
         parser = await stack.enter_async_context(open_parser(options.parsing))
@@ -40,7 +45,7 @@ async def open_parts(options: RagOptions, encoder: Encoder) -> AsyncGenerator[Pa
                     parser=parser,
                     encoder=encoder,
                     indexes=indexes,
-                    tokenizer=options.tokenizer,
+                    tokenizer=encoder.tokenizer_file,
                 ),
             )
         )
@@ -48,20 +53,30 @@ async def open_parts(options: RagOptions, encoder: Encoder) -> AsyncGenerator[Pa
             database,
             access,
             encoder,
-            defaults=CollectionDefaults(
-                index_type=options.index_type,
-                chunk_tokens=options.chunk_tokens,
-                per_owner=options.collections_per_owner,
-            ),
+            defaults=_defaults(options),
             removals=[ingestion.documents.remove_collection, indexes.remove],
         )
         stack.push_async_callback(collections.aclose)
+        portability = Portability(access, indexes, options.folder / "on-their-way")
+        await portability.open()
         finishing = asyncio.create_task(collections.finish_removals())
         stack.push_async_callback(asyncio.wait, {finishing})
         yield Parts(
             access=access,
             collections=collections,
-            encoder=encoder,
             documents=ingestion.documents,
+            encoder=encoder,
+            indexes=indexes,
             jobs=ingestion.jobs,
+            portability=portability,
+            questions=Questions(access, SearchService(indexes, encoder), ExactSearch(indexes)),
+            reading=Reading(database, access, indexes),
         )
+
+
+def _defaults(options: RagOptions) -> CollectionDefaults:
+    return CollectionDefaults(
+        index_type=options.index_type,
+        chunk_tokens=options.chunk_tokens,
+        per_owner=options.collections_per_owner,
+    )

@@ -64,7 +64,7 @@ async def _retrieval(request: Request) -> Retrieval:
     return retrieval
 
 
-async def _parts(retrieval: Annotated[Retrieval, Depends(_retrieval)], _service: CallerDep) -> Parts:
+async def _parts(_service: CallerDep, retrieval: Annotated[Retrieval, Depends(_retrieval)]) -> Parts:
     return await retrieval.parts()
 
 

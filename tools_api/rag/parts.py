@@ -8,7 +8,11 @@ if TYPE_CHECKING:  # handlers name this class at import, when neither a database
     from tools_api.rag.collections.access import Access
     from tools_api.rag.collections.service import CollectionService
     from tools_api.rag.documents.service import DocumentService
+    from tools_api.rag.index.indexes import Indexes
     from tools_api.rag.ingestion.jobs import JobService
+    from tools_api.rag.portability.service import Portability
+    from tools_api.rag.questions import Questions
+    from tools_api.rag.reading.service import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +21,10 @@ class Parts:
 
     access: "Access"
     collections: "CollectionService"
-    encoder: "Encoder"
     documents: "DocumentService"
+    encoder: "Encoder"
+    indexes: "Indexes"
     jobs: "JobService"
+    portability: "Portability"
+    questions: "Questions"
+    reading: "Reading"

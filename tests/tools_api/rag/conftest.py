@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.database.migrate import upgrade
 from tests.tools_api.conftest import KEY, OTHER_KEY, Serve
-from tests.tools_api.rag.encoders import NamedEncoder
-from tools_api.db import MIGRATIONS
-from tools_api.rag.open import RagOptions, open_rag
+from tests.tools_api.rag.encoders import HashedWords
+from tools_api.db import Database
+from tools_api.rag.open import open_rag
+from tools_api.rag.options import RagOptions
+from tools_api.rag.parsing import ParsingOptions
 from tools_api.rag.retrieval import Retrieval
+from tools_api.rag.tool import RagTool
+from tools_api.sandbox import SandboxOptions
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,12 @@ class Person:
 
 @dataclass
 class ServedRag:
+    """`database` is a second way to the catalogue, for what tests plant."""
+
     url: str
     retrieval: Retrieval
+    database: Database
+    encoder: HashedWords
     sessions: list[aiohttp.ClientSession]
 
     def person(self, name: str | None, key: str = KEY) -> Person:
@@ -49,30 +56,29 @@ class ServedRag:
 ServeRag = Callable[..., AbstractAsyncContextManager[ServedRag]]
 
 
-@pytest.fixture(scope="session")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty catalogue that is up to date: bringing one there takes a process of its own."""
-    path = tmp_path_factory.mktemp("catalogue") / "tools.db"
-    upgrade(f"sqlite+aiosqlite:///{path}", MIGRATIONS)
-    return path
-
-
 @pytest.fixture
-def serve_rag(serve: Serve, catalogue: Path, tmp_path: Path) -> ServeRag:
+def serve_rag(serve: Serve, migrated_catalogue: Path, tmp_path: Path) -> ServeRag:
     @asynccontextmanager
     async def serving(**options: Any) -> AsyncGenerator[ServedRag]:
         database = tmp_path / "tools.db"
         if not database.exists():
-            shutil.copyfile(catalogue, database)
+            shutil.copyfile(migrated_catalogue, database)
         given = RagOptions(
             folder=tmp_path / "rag",
             database_url=f"sqlite+aiosqlite:///{database}",
             database_file=database,
             jobs_url=f"sqlite:///{tmp_path / 'jobs.db'}",
+            parsing=ParsingOptions(sandbox=SandboxOptions(levels=())),
             **options,
         )
-        async with open_rag(given, encoder=NamedEncoder("model-1")) as retrieval, serve(rag=retrieval) as served:
-            rag = ServedRag(served.url, retrieval, [])
+        encoder = HashedWords("model-1")
+        own = Database(given.database_url)
+        async with (
+            aclosing(own),
+            open_rag(given, encoder=encoder) as retrieval,
+            serve(RagTool(retrieval), rag=retrieval, encoder=encoder) as served,
+        ):
+            rag = ServedRag(served.url, retrieval, own, encoder, [])
             try:
                 yield rag
             finally:

@@ -134,6 +134,13 @@ class CollectionService:
         page = everything[start : start + limit]
         return await self._views(page), len(everything) > start + limit
 
+    async def holdings(self, owner: Owner) -> tuple[int, Contents]:
+        """Return how many collections a person reaches, and what is in all of them together."""
+        collections = await self._access.visible(owner)
+        async with self._database.session() as db:
+            contents = await store.contents(db, [collection.id for collection in collections])
+        return len(collections), sum(contents.values(), Contents())
+
     async def change(self, owner: Owner, reference: str, changes: Mapping[str, Any]) -> CollectionView:
         """Set the name, description, chunk_tokens or metadata. Raises `NameTaken`, and as `Access.collection` does."""
         collection = await self._access.collection(owner, reference, "own")

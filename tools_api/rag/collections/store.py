@@ -13,7 +13,7 @@ from tools_api.rag.collections.values import EVERYBODY, Collection, Contents, Gr
 from tools_api.rag.tables import RagCollection, RagDocument, RagGrant
 from tools_api.rag.values import IndexType, Owner
 
-_RUNNING = ("queued", "parsing", "embedding", "indexing")
+_RUNNING = ("parsing", "embedding", "indexing")
 _RANK: dict[Role, int] = {"reader": 0, "writer": 1, "owner": 2}
 _OWNERS_LOCK = 7_494_190_116  # any number but the migrations'; the same in every process
 
@@ -106,12 +106,13 @@ async def contents(db: AsyncSession, collection_ids: Sequence[str]) -> dict[str,
             col(RagDocument.collection_id),
             func.count(),
             _how_many(col(RagDocument.state) == "indexed"),
+            _how_many(col(RagDocument.state) == "queued"),
             _how_many(col(RagDocument.state).in_(_RUNNING)),
             _how_many(col(RagDocument.state) == "failed"),
-            func.coalesce(func.sum(RagDocument.chunks), 0),
-            func.coalesce(func.sum(RagDocument.size), 0),
+            _sum(col(RagDocument.chunks)),
+            _sum(col(RagDocument.size)),
         )
-        .where(col(RagDocument.collection_id).in_(collection_ids))
+        .where(col(RagDocument.collection_id).in_(collection_ids), col(RagDocument.state) != "deleting")
         .group_by(col(RagDocument.collection_id))
     )
     rows = (await (await db.connection()).execute(statement)).all()
@@ -150,6 +151,11 @@ def _named(ids: Sequence[str], names: Sequence[str]) -> ColumnElement[bool]:
 
 def _how_many(which: ColumnElement[bool]) -> Any:
     return func.count().filter(which)
+
+
+def _sum(column: Any) -> Any:
+    """Add up what is kept once for documents of the same content."""
+    return func.coalesce(func.sum(column).filter(col(RagDocument.duplicate_of).is_(None)), 0)
 
 
 def _role(record: RagCollection, grant: RagGrant | None, owner: Owner) -> Role:

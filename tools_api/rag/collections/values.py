@@ -61,10 +61,19 @@ class Contents:
 
     documents: int = 0
     indexed: int = 0
-    pending: int = 0
+    queued: int = 0
+    running: int = 0
     failed: int = 0
     chunks: int = 0
     bytes: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Documents that wait or are worked on."""
+        return self.queued + self.running
+
+    def __add__(self, other: "Contents") -> "Contents":
+        return Contents(*(getattr(self, name) + getattr(other, name) for name in Contents.__match_args__))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Reading what was found in its place: which documents there are, and the passages of one in their order."""
