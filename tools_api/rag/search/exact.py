@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import InvalidRequest, NotFound, Unavailable
 from tools_api.rag.search.exact_scan import Place, Scan
 from tools_api.rag.search.exact_values import MAX_MATCHES, ExactAnswer, ExactMatch, ExactQuery
 from tools_api.rag.search.indexes import Collections
@@ -22,6 +22,7 @@ from tools_api.rag.search.pattern import Pattern, compile_pattern
 
 _BUDGET_S = 10.0
 _AT_ONCE = 2
+_PATIENCE_S = 20.0
 _LARGEST = 2**62
 
 
@@ -45,19 +46,28 @@ class _Tally:
 class ExactSearch:
     """Searches collections that the caller may read; who may what is decided before."""
 
-    def __init__(self, collections: Collections, *, budget_s: float = _BUDGET_S) -> None:
+    def __init__(
+        self, collections: Collections, *, budget_s: float = _BUDGET_S, patience_s: float = _PATIENCE_S
+    ) -> None:
         self._collections = collections
         self._budget_s = budget_s
+        self._patience_s = patience_s
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def search(self, collections: Sequence[str], query: ExactQuery) -> ExactAnswer:
-        """Return the places in these collections, given by their ids. Raises `InvalidRequest`."""
+        """Return the places in these collections, given by their ids. Raises `InvalidRequest`, `Unavailable`."""
         if not 1 <= query.limit <= MAX_MATCHES:
             raise InvalidRequest(f"limit: ask for 1 to {MAX_MATCHES} matches.", param="limit")
         pattern = compile_pattern(query.pattern, regex=query.regex, ignore_case=query.ignore_case)
         start = _read_cursor(query.cursor, collections) if query.cursor is not None else _Start()
-        async with self._turns:
+        try:
+            await asyncio.wait_for(self._turns.acquire(), self._patience_s)
+        except TimeoutError:
+            raise Unavailable("Others search for exact texts now; try again in a few seconds.", retry_after=5) from None
+        try:
             return await self._search(collections, query, pattern, start)
+        finally:
+            self._turns.release()
 
     async def _search(
         self, collections: Sequence[str], query: ExactQuery, pattern: Pattern, start: _Start

@@ -4,13 +4,13 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.tools_api.rag.ram import ram_folder
 from tools_api.embeddings.errors import EncoderUnavailable
 from tools_api.embeddings.protocol import EncoderModel, EncoderState, EncoderStatus, TextKind
 from tools_api.rag.index.indexes import Indexes
@@ -126,11 +126,12 @@ def searched(*ids: str, fingerprint: str | None = FINGERPRINT) -> list[Searched]
 
 
 @pytest.fixture
-async def library(tmp_path: Path) -> AsyncGenerator[Library]:
-    indexes = Indexes(tmp_path / "collections", words_opener("english"), IndexOptions(reserve_bytes=0))
-    await indexes.start()
-    yield Library(indexes)
-    await indexes.aclose()
+async def library() -> AsyncGenerator[Library]:
+    with ram_folder() as folder:
+        indexes = Indexes(folder / "collections", words_opener("english"), IndexOptions(reserve_bytes=0))
+        await indexes.start()
+        yield Library(indexes)
+        await indexes.aclose()
 
 
 @pytest.fixture

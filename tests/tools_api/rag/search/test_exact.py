@@ -1,12 +1,13 @@
 """Exact search: places with their lines, across chunks and collections, within its budgets."""
 
+import asyncio
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, Unavailable
 from tests.tools_api.rag.search.conftest import Library, document
 from tools_api.rag.search import running_text
 from tools_api.rag.search.exact import ExactSearch
@@ -105,6 +106,15 @@ async def test_out_of_time_it_stops_and_can_go_on(library: Library) -> None:
             break
         assert answer.partial == "time"
     assert found == [("a.txt", 0, 1), ("a.txt", 2, 3), ("b.txt", 0, 1)]
+
+
+async def test_who_would_wait_too_long_is_told_to_come_again(library: Library) -> None:
+    exact = ExactSearch(library.indexes, patience_s=0.01)
+    holding = [exact._turns.acquire() for _ in range(2)]  # pyright: ignore[reportPrivateUsage]
+    await asyncio.gather(*holding)
+    with pytest.raises(Unavailable) as caught:
+        await exact.search(["col_a"], ExactQuery(pattern="x"))
+    assert caught.value.retry_after
 
 
 @pytest.mark.parametrize(

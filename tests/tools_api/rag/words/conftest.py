@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools_api.rag.ram import ram_folder
 from tools_api.rag.index.words_view import WordsRow, WordsView
 from tools_api.rag.words import Language, words_opener
 
@@ -16,8 +17,9 @@ def row(
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "collection" / "words"
+def folder() -> Generator[Path]:
+    with ram_folder() as folder:
+        yield folder / "collection" / "words"
 
 
 @pytest.fixture
