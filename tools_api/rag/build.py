@@ -14,12 +14,15 @@ from tools_api.rag.ingestion.open import IngestionOptions, Neighbours, open_inge
 from tools_api.rag.options import RagOptions
 from tools_api.rag.parsing import open_parser
 from tools_api.rag.parts import Parts
+from tools_api.rag.portability.restoring import Restoring
 from tools_api.rag.portability.service import Portability
 from tools_api.rag.questions import Questions
 from tools_api.rag.reading.service import Reading
 from tools_api.rag.search.exact import ExactSearch
 from tools_api.rag.search.service import SearchService
 from tools_api.rag.words import words_opener
+
+_ON_THEIR_WAY = "on-their-way"
 
 
 @asynccontextmanager
@@ -57,9 +60,9 @@ async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGene
             removals=[ingestion.documents.remove_collection, indexes.remove],
         )
         stack.push_async_callback(collections.aclose)
-        portability = Portability(access, indexes, options.folder / "on-their-way")
+        portability = Portability(access, indexes, options.folder / _ON_THEIR_WAY)
         await portability.open()
-        finishing = asyncio.create_task(collections.finish_removals())
+        finishing = asyncio.create_task(collections.finish_removals(await collections.unfinished()))
         stack.push_async_callback(asyncio.wait, {finishing})
         yield Parts(
             access=access,
@@ -71,6 +74,7 @@ async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGene
             portability=portability,
             questions=Questions(access, SearchService(indexes, encoder), ExactSearch(indexes)),
             reading=Reading(database, access, indexes),
+            restoring=Restoring(collections, indexes, options.folder / _ON_THEIR_WAY, options.uploads),
         )
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # handlers name this class at import, when neither a database
     from tools_api.rag.documents.service import DocumentService
     from tools_api.rag.index.indexes import Indexes
     from tools_api.rag.ingestion.jobs import JobService
+    from tools_api.rag.portability.restoring import Restoring
     from tools_api.rag.portability.service import Portability
     from tools_api.rag.questions import Questions
     from tools_api.rag.reading.service import Reading
@@ -28,3 +29,4 @@ class Parts:
     portability: "Portability"
     questions: "Questions"
     reading: "Reading"
+    restoring: "Restoring"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.errors import Conflict, InvalidRequest, NotFound, TwinportError
 from shared.logging import get_logger
@@ -91,29 +92,48 @@ class CollectionService:
         metadata: Mapping[str, Any] | None = None,
     ) -> CollectionView:
         """Make an empty collection. Raises `NameTaken`, `TooManyCollections`."""
-        now = datetime.now(UTC)
-        record = RagCollection(
-            id=f"col_{secrets.token_hex(16)}",
-            service=owner.service,
-            person=owner.person,
-            name=name,
-            description=description,
-            attributes=dict(metadata or {}),
-            index_type=index_type or self._defaults.index_type,
-            chunk_tokens=chunk_tokens or self._defaults.chunk_tokens,
-            created_at=now,
-            updated_at=now,
-        )
+        record = self._record(owner, description=description, chunk_tokens=chunk_tokens, metadata=metadata or {})
         async with self._database.transaction() as db:
             await store.lock_owners(db)
-            if await store.name_is_taken(db, owner, name):
-                raise NameTaken(name)
-            if await store.count_of_owner(db, owner) >= self._defaults.per_owner:
-                raise TooManyCollections(
-                    f"You have {self._defaults.per_owner} collections, the most that one may have; delete one first."
-                )
+            await self._require_room(db, owner, name)
+            record.name, record.state = name, "active"
+            record.index_type = index_type or record.index_type
             collection = await store.add(db, record)
         return CollectionView(collection, Contents(), needs_reindex=False)
+
+    async def require_room(self, owner: Owner, name: str) -> None:
+        """Raise `NameTaken` or `TooManyCollections` if a collection of this name could not be made now."""
+        async with self._database.session() as db:
+            await self._require_room(db, owner, name)
+
+    async def reserve(
+        self, owner: Owner, *, description: str, chunk_tokens: int | None, metadata: Mapping[str, Any]
+    ) -> str:
+        """Return the id of a collection that nobody reaches yet; if it is not published, the next start removes it."""
+        record = self._record(owner, description=description, chunk_tokens=chunk_tokens, metadata=metadata)
+        async with self._database.transaction() as db:
+            await store.add(db, record)
+        return record.id
+
+    async def publish(
+        self,
+        owner: Owner,
+        reserved: str,
+        name: str,
+        columns: Mapping[str, Any],
+        enter: Callable[[AsyncSession], Awaitable[None]],
+    ) -> CollectionView:
+        """Let its owner reach a collection that was reserved, with what `enter` writes in the same transaction."""
+        async with self._database.transaction() as db:
+            await store.lock_owners(db)
+            await self._require_room(db, owner, name)
+            await enter(db)
+            await store.activate(db, reserved, {**columns, "name": name})
+        return await self.get(owner, reserved)
+
+    def discard(self, reserved: str) -> None:
+        """Remove a collection that was reserved, in the background."""
+        self._removal(reserved)
 
     async def get(self, owner: Owner, reference: str) -> CollectionView:
         """Return one collection. Raises as `Access.collection` does."""
@@ -166,10 +186,13 @@ class CollectionService:
         await asyncio.shield(self._removal(collection.id))
         return collection.id
 
-    async def finish_removals(self) -> None:
-        """Remove the collections whose removal was broken off; one that fails is logged and left for the next start."""
+    async def unfinished(self) -> Sequence[str]:
+        """Return the collections whose removal, or restoring, an earlier process left unfinished."""
         async with self._database.session() as db:
-            unfinished = await store.deleting(db)
+            return await store.deleting(db)
+
+    async def finish_removals(self, unfinished: Sequence[str]) -> None:
+        """Remove these collections; one that fails is logged and left for the next start."""
         for collection_id in unfinished:
             await asyncio.wait({self._removal(collection_id)})
 
@@ -199,6 +222,34 @@ class CollectionService:
         async with self._database.transaction() as db:
             if not await store.remove_grant(db, collection.id, person):
                 raise NotFound("The collection is not shared with this person.", param="person")
+
+    def _record(
+        self, owner: Owner, *, description: str, chunk_tokens: int | None, metadata: Mapping[str, Any]
+    ) -> RagCollection:
+        """Return a collection without a name, which nobody reaches."""
+        now = datetime.now(UTC)
+        own_id = f"col_{secrets.token_hex(16)}"
+        return RagCollection(
+            id=own_id,
+            service=owner.service,
+            person=owner.person,
+            name=own_id,
+            description=description,
+            attributes=dict(metadata),
+            index_type=self._defaults.index_type,
+            chunk_tokens=chunk_tokens or self._defaults.chunk_tokens,
+            state="deleting",
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def _require_room(self, db: AsyncSession, owner: Owner, name: str) -> None:
+        if await store.name_is_taken(db, owner, name):
+            raise NameTaken(name)
+        if await store.count_of_owner(db, owner) >= self._defaults.per_owner:
+            raise TooManyCollections(
+                f"You have {self._defaults.per_owner} collections, the most that one may have; delete one first."
+            )
 
     def _removal(self, collection_id: str) -> "asyncio.Task[None]":
         """Return the one task that removes a collection; it goes on when the caller who asked for it has left."""

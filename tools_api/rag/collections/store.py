@@ -84,6 +84,12 @@ async def change(db: AsyncSession, collection_id: str, changes: Mapping[str, Any
     await (await db.connection()).execute(statement)
 
 
+async def activate(db: AsyncSession, collection_id: str, columns: Mapping[str, Any]) -> None:
+    """Let a collection that nobody reached be reached."""
+    statement = update(RagCollection).where(col(RagCollection.id) == collection_id)
+    await (await db.connection()).execute(statement.values(**columns, state="active"))
+
+
 async def mark_deleting(db: AsyncSession, collection_id: str, now: datetime) -> None:
     """Take a collection from everybody, and free its name: the id is one that nobody can give."""
     await change(db, collection_id, {"state": "deleting", "name": collection_id, "updated_at": now})

@@ -148,6 +148,11 @@ class DocumentService:
     async def content(self, owner: Owner, reference: str, document_id: str) -> Content:
         """Return a document's original as it was uploaded last. Raises `DocumentNotFound`."""
         document = await self.get(owner, reference, document_id)
+        original = self._originals.path(document.collection_id, document.sha256)
+        if not await asyncio.to_thread(original.exists):  # of a restored collection
+            raise NotFound(
+                "The original of this document is not here, only its text: upload it again.", param="document"
+            )
         chunks = self._originals.chunks(document.collection_id, document.sha256)
         return Content(document.name, document.media_type, document.size, chunks)
 

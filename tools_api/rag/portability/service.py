@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 import orjson
 
-from shared.errors import Conflict
+from shared.errors import Conflict, StorageFull
 from tools_api.rag.collections.access import Access
 from tools_api.rag.index.collection import CollectionIndex
 from tools_api.rag.index.indexes import Indexes
+from tools_api.rag.portability.about import about, write_about
 from tools_api.rag.portability.files import forget_all, open_and_forget
 from tools_api.rag.values import Owner
 
@@ -60,8 +61,14 @@ class Portability:
         if index is None:
             raise NothingInIt(f"The collection {collection.name!r} is empty: there is nothing to save.")
         path = self._folder / f"{secrets.token_hex(16)}.zip"
-        await index.snapshot(path)
-        file, size = await asyncio.to_thread(open_and_forget, path)
+        try:
+            await index.snapshot(path)
+            await asyncio.to_thread(write_about, path, about(collection))
+            file, size = await asyncio.to_thread(open_and_forget, path)
+        except OSError as error:
+            raise StorageFull("The disk of the tools API is full or not writable.") from error
+        finally:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
         return Outgoing(f"{collection.name}.snapshot.zip", _pieces(file), size)
 
 

@@ -1,11 +1,16 @@
 """Export, snapshot and restore: passages as JSON lines, or a collection as one file from which it is made again."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
+from shared.errors import ClientDisconnected, InvalidRequest
 from tools_api.invoke.deps import SECURITY
+from tools_api.rag.collections.schemas import CollectionAnswer, as_answer
+from tools_api.rag.collections.values import normal_name
 from tools_api.rag.deps import CollectionPath, OwnerDep, PartsDep
 from tools_api.rag.responses import errors
 from tools_api.rag.rest.download import Download
@@ -14,6 +19,12 @@ router = APIRouter(prefix="/v1/rag", tags=["rag"], dependencies=SECURITY)
 
 _LINES: dict[int | str, dict[str, Any]] = {
     200: {"description": "One passage a line, with its document", "content": {"application/x-ndjson": {}}}
+}
+_SNAPSHOT: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 _FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {"application/zip": {}}}}
 
@@ -49,3 +60,34 @@ async def snapshot_collection(collection: CollectionPath, owner: OwnerDep, parts
     """
     outgoing = await parts.portability.snapshot(owner, collection)
     return Download(outgoing.pieces, name=outgoing.name, media_type="application/zip", size=outgoing.size)
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    return _pieces(request)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:
+        raise ClientDisconnected("The caller closed the connection before its request was whole.") from None
+
+
+@router.post("/restore", status_code=201, responses=errors(400, 409, 413, 507), openapi_extra=_SNAPSHOT)
+async def restore_collection(
+    owner: OwnerDep,
+    parts: PartsDep,
+    body: Annotated[AsyncIterator[bytes], Depends(_body)],
+    *,
+    name: Annotated[str | None, Query(max_length=400, description="Its name, if not that of the snapshot")] = None,
+) -> CollectionAnswer:
+    """Make a new collection from a snapshot, which is sent as it is (`curl --data-binary @notes.snapshot.zip`).
+
+    Its documents can be searched at once. Their originals are not in a snapshot, so they cannot be downloaded; to have
+    them too, upload them again.
+    """
+    normal = None if name is None else normal_name(name)
+    if name is not None and normal is None:
+        raise InvalidRequest("name: a name has 1 to 100 visible characters and no slashes.", param="name")
+    return as_answer(await parts.restoring.restore(owner, body, normal))

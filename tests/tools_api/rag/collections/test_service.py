@@ -103,7 +103,7 @@ async def test_a_removal_that_breaks_off_is_unreachable_at_once_and_finished_lat
     await collections.create(ANNA, "notes")
 
     full = False
-    await collections.finish_removals()
+    await collections.finish_removals(await collections.unfinished())
     async with database.session() as db:
         assert await store.deleting(db) == []
 
