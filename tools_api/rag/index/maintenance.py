@@ -19,6 +19,9 @@ _log = get_logger("rag.index")
 _RETRY_S = 30.0
 _NOTHING_DUE_S = 3600.0
 _READER_PAUSE_S = 0.05
+_PURGE_SHARE = 9.0
+"""Pauses between purges by themselves are at least so many times as long as the last one was: in a large collection one
+writes many words anew, and takes a tenth of the time at most."""
 
 
 class Maintenance:
@@ -31,6 +34,7 @@ class Maintenance:
         self._turn = asyncio.Lock()
         self._deleted_first: float | None = None
         self._deleted_last = 0.0
+        self._purge_again_at = 0.0
         if opened.words_to_purge:
             self._note_deletion()
         opened.on_change = self._on_change
@@ -99,7 +103,9 @@ class Maintenance:
             await self._write_segments(purge=False)
             await clear_old_vectors(self._opened)
             if self._purge_due_s() == 0:
+                started = time.monotonic()
                 await self._purge()
+                self._purge_again_at = time.monotonic() + _PURGE_SHARE * (time.monotonic() - started)
 
     def _pause_s(self) -> float:
         due = [pause for pause in (self._purge_due_s(), self._opened.dense.rewrite_due_s()) if pause is not None]
@@ -110,7 +116,7 @@ class Maintenance:
             return None
         options = self._opened.options
         at = min(self._deleted_last + options.purge_after_s, self._deleted_first + options.purge_at_most_after_s)
-        return max(0.0, at - time.monotonic())
+        return max(0.0, at - time.monotonic(), self._purge_again_at - time.monotonic())
 
     async def _write_segments(self, *, purge: bool) -> None:
         opened = self._opened

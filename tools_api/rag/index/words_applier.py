@@ -53,8 +53,9 @@ class WordsApplier:
             await self._round.result()
 
     async def purge(self) -> None:
-        """Return when nothing of what was removed is left in the view's files."""
-        await self._alone(self._view.purge)
+        """Return when nothing of what was removed is left in the view's files. Changes are applied in between."""
+        while await self._alone(self._view.purge):
+            pass
 
     async def aclose(self) -> None:
         """Let a running commit end, and close the view."""

@@ -57,8 +57,8 @@ class WordsView(Protocol):
         """Return the score that no chunk's text can pass for this question: the measure of what a score says."""
         ...
 
-    def purge(self) -> None:
-        """Return when nothing of what was removed is left in any of the view's files."""
+    def purge(self) -> bool:
+        """Take some of what was removed out of the view's files, in seconds; say whether there is more to do."""
         ...
 
     def close(self) -> None:

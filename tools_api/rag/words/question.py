@@ -17,7 +17,7 @@ from tools_api.rag.index.words_view import IdRange
 from tools_api.rag.words.analysis import analyse
 from tools_api.rag.words.schema import BODY, CHUNK_ID, TITLE, WHOLE, Analyzers
 
-TITLE_WEIGHT = 0.3
+TITLE_WEIGHT = 0.5
 JOINED_WEIGHT = 0.25
 """What a plain word counts in a compound that is the same written together: `email` in *e-mail*."""
 _CHARACTERS = 8_000

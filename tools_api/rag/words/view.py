@@ -19,7 +19,7 @@ from tools_api.rag.values import ScoredChunk
 from tools_api.rag.words.document import to_document
 from tools_api.rag.words.folder import open_folder
 from tools_api.rag.words.languages import Language
-from tools_api.rag.words.purge import rewrite_marked_segments
+from tools_api.rag.words.purge import Purge
 from tools_api.rag.words.question import having_phrases, id_range, most_possible, to_query, understand, within
 from tools_api.rag.words.schema import CHUNK_ID, COMMIT, STATE, UPTO, Analyzers
 from tools_api.rag.words.writer import HEAP_BYTES, Writer
@@ -46,6 +46,7 @@ class TantivyWords:
         self._analyzers = analyzers
         self._index = open_folder(folder, analyzers)
         self._schema = self._index.schema
+        self._purge = Purge(self._index, folder)
         self._writer = Writer(self._index, folder, idle_s=idle_s)
         self._commits, self._upto = self._last_state()
 
@@ -78,12 +79,11 @@ class TantivyWords:
         """Return what BM25 could give at most: a short chunk with every word of the question, many times over."""
         return most_possible(understand(query, self._analyzers), self._index.searcher())
 
-    def purge(self) -> None:
+    def purge(self) -> bool:
         self._writer.finish_merges()
-        self._index.reload()
         with self._committing() as writer:
             self._add_state(writer, self._upto)
-            rewrite_marked_segments(self._index, self._folder, writer)
+            return self._purge.round(writer)
 
     def close(self) -> None:
         self._writer.close()

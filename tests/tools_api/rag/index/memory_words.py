@@ -50,8 +50,8 @@ class MemoryWords:
     def most(self, query: str) -> float:
         return float(len(query.split()))
 
-    def purge(self) -> None:
-        pass  # each commit writes the file anew
+    def purge(self) -> bool:
+        return False  # each commit writes the file anew
 
     def close(self) -> None:
         self.closed = True

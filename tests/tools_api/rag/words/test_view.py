@@ -135,6 +135,25 @@ def test_searches_go_on_while_it_is_purged(words: WordsView, folder: Path) -> No
     assert anywhere(folder, b"qzcanary") == []
 
 
+def test_a_large_segment_is_purged_in_rounds_and_changes_come_in_between(
+    words: WordsView, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools_api.rag.words.purge.CHUNKS_A_ROUND", 100)
+    monkeypatch.setattr("tools_api.rag.words.purge._IDS_AT_ONCE", 100)
+    words.apply([row(0, "qzcanary"), *kettles(*range(1, 600))], [], upto=1)
+    words.apply([], [(0, 1), (10, 20)], upto=2)
+    rounds = 0
+    while words.purge():
+        rounds += 1
+        words.apply(kettles(8000 + rounds), [(500 + rounds, 501 + rounds)], upto=2 + rounds)
+        assert rounds < 50
+    assert rounds >= 3
+    assert anywhere(folder, b"qzcanary") == []
+    gone = {*range(10, 20), *range(501, 501 + rounds)}
+    assert set(ids(words, k=10_000)) == {*range(1, 600), *range(8001, 8001 + rounds)} - gone
+    assert words.applied_upto() == 2 + rounds
+
+
 def test_a_purge_of_nothing_changes_nothing(words: WordsView) -> None:
     words.purge()
     words.apply(kettles(1), [], upto=1)
