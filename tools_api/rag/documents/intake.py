@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from shared.errors import InvalidRequest, PayloadTooLarge
 from tools_api.rag.documents.names import label, media_type_of, unique_label
 from tools_api.rag.documents.originals import DraftWriter, Originals
 from tools_api.rag.documents.values import Draft, Limits
-from tools_api.rag.values import Owner
+from tools_api.rag.values import Owner, ParseFailure
 
 _MIB = 1024 * 1024
 
@@ -19,6 +20,14 @@ class QuotaExceeded(PayloadTooLarge):
     """The owner's share of the disk is used up."""
 
     code = "quota_exceeded"
+
+
+class ArchiveRefused(Exception):
+    """An archive that can't be taken apart; never leaves an upload, whose other files have nothing to do with it."""
+
+    def __init__(self, failure: ParseFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class UploadSource(Protocol):
@@ -37,7 +46,7 @@ class Archives(Protocol):
         ...
 
     def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
-        """Yield each file in it: its relative name and its bytes. Raises `InvalidRequest`, `PayloadTooLarge`."""
+        """Yield each file in it: its relative name and its bytes. Raises `ArchiveRefused`."""
         ...
 
 
@@ -101,22 +110,42 @@ class Intake:
             self._writer = None
 
     async def unpack(self, archives: Archives) -> None:
-        """Put the files of every ZIP in its place. Raises as `Archives.members` does, and as `write`."""
+        """Put the files of every ZIP in its place; one that can't be taken apart stays, with the reason. Raises as
+        `write` does."""
         came, self.files = self.files, []
         for file in came:
-            if await asyncio.to_thread(archives.is_archive, file.path):
-                await self._unpack(archives, file)
+            before = len(self.files)
+            try:
+                unpacked = await asyncio.to_thread(archives.is_archive, file.path) and await self._unpack(
+                    archives, file
+                )
+            except ArchiveRefused as refused:
+                await self._drop(before)
+                self.files.append(replace(file, failure=refused.failure))
             else:
-                self.files.append(file)
+                if not unpacked:
+                    self.files.append(file)
 
-    async def _unpack(self, archives: Archives, file: Draft) -> None:
+    async def _unpack(self, archives: Archives, file: Draft) -> bool:
         async for name, content in archives.members(file.path, file.name):
             await self.begin(name, None)
             async for data in content:
                 await self.write(data)
             await self.end()
-        self._in_flight.add(self._owner, -file.size)
-        self._reserved -= file.size
+        self._give_back(file.size)
+        return True
+
+    async def _drop(self, first: int) -> None:
+        """Forget the files from number `first` on, and the one that was begun."""
+        dropped, self.files = self.files[first:], self.files[:first]
+        self._give_back(sum(file.size for file in dropped) + (self._writer.size if self._writer else 0))
+        self._names -= {file.name for file in dropped}
+        self._writer = None
+        await self._originals.discard([file.path for file in dropped])
+
+    def _give_back(self, size: int) -> None:
+        self._in_flight.add(self._owner, -size)
+        self._reserved -= size
 
     async def aclose(self) -> None:
         """Give back what was reserved, and remove what was not kept."""

@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tools_api.rag.documents import store
 from tools_api.rag.documents.values import Accepted, Draft, Outcome
 from tools_api.rag.tables import RagDocument, RagJob
-from tools_api.rag.values import Owner
+from tools_api.rag.values import Owner, ParseFailure
 
 
 @dataclass(slots=True)
@@ -76,25 +76,29 @@ class _Registration:
         elif self._is_done(row):
             self._entered.append((row, "unchanged"))
             return
-        else:
+        elif file.failure is None:
             await self._again(row)
             return
-        await self._queue(row)
+        if file.failure is not None:
+            await self._refuse(row, file.failure)
+        else:
+            await self._queue(row)
 
     async def add_job(self, who: Owner) -> None:
         """Add the job, finished if there is nothing to do."""
         queued = sum(outcome != "unchanged" for _, outcome in self._entered)
+        to_do = any(outcome in {"queued", "duplicate"} for _, outcome in self._entered)
         job = RagJob(
             id=self.result.job_id,
             collection_id=self._collection_id,
             service=who.service,
             person=who.person,
             kind="ingest",
-            state="queued" if queued else "finished",
+            state="queued" if to_do else "finished",
             total=queued,
             unchanged=len(self._entered) - queued,
             created_at=self._now,
-            finished_at=None if queued else self._now,
+            finished_at=None if to_do else self._now,
         )
         self._db.add(job)
         await self._db.flush()
@@ -146,6 +150,13 @@ class _Registration:
             row.attributes = dict(self._metadata)
         self.result.interrupted.append(row.id)
         await self._queue(row)
+
+    async def _refuse(self, row: RagDocument, failure: ParseFailure) -> None:
+        row.job_id = self.result.job_id
+        row.state, row.percent, row.batch_id, row.updated_at = "failed", 100, None, self._now
+        row.error_code, row.error_message, row.retryable = failure.code, failure.message, failure.retryable
+        self._indexed.setdefault(row.sha256, row)
+        self._entered.append((row, "failed"))
 
     async def _queue(self, row: RagDocument) -> None:
         row.job_id = self.result.job_id

@@ -76,7 +76,8 @@ class DocumentAnswer(_Answer):
 
 
 class UploadedDocument(DocumentAnswer):
-    """`outcome`: `queued` (new, or a new version), `unchanged` (it was there under this name), or `duplicate`."""
+    """`outcome`: `queued` (new, or a new version), `unchanged` (it was there under this name), `duplicate`, or `failed`
+    (nothing can be made of it, as of an archive that is broken)."""
 
     outcome: Outcome
 

@@ -6,12 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from tools_api.rag.values import ParseFailure
+
 DocumentState = Literal["queued", "parsing", "embedding", "indexing", "indexed", "failed", "cancelled"]
 UNFINISHED: tuple[DocumentState, ...] = ("queued", "parsing", "embedding", "indexing")
 """The states in which a document waits or is worked on."""
-Outcome = Literal["queued", "unchanged", "duplicate"]
+Outcome = Literal["queued", "unchanged", "duplicate", "failed"]
 """What became of an uploaded file: it is new, or a new version, and will be indexed; the collection had it already
-under that name; or another document of the collection has its content, and is indexed for both."""
+under that name; another document of the collection has its content, and is indexed for both; or nothing can be made of
+it, and its error says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file that came with an upload and lies on the disk: its label, what it says it is, its bytes' digest."""
+    """A file that came with an upload and lies on the disk: its label, what it says it is, its bytes' digest.
+
+    `failure` says why nothing can be made of it, if that is known already: of an archive that can't be taken apart.
+    """
 
     name: str
     media_type: str
     path: Path
     size: int
     sha256: str
+    failure: ParseFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from shared.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, P
 from tests.tools_api.rag.documents.conftest import MakeIdle
 from tests.tools_api.rag.ingestion.harness import ADA, BOB, Files
 from tools_api.rag.collections.values import Grant
-from tools_api.rag.documents.intake import QuotaExceeded
+from tools_api.rag.documents.intake import ArchiveRefused, QuotaExceeded
+from tools_api.rag.values import ParseFailure
 
 
 async def test_files_are_kept_and_queued(idle: MakeIdle) -> None:
@@ -237,6 +238,28 @@ class _OneArchive:
     async def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
         for inside in ("a.txt", "../b/c.txt"):
             yield f"{name.removesuffix('.zip')}/{inside}", _bytes_of(inside)
+
+
+class _BrokenArchive(_OneArchive):
+    async def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+        yield "inside.txt", _bytes_of("inside")
+        raise ArchiveRefused(ParseFailure(code="too_large", message="It unpacks to too much."))
+
+
+async def test_an_archive_that_is_refused_fails_alone(idle: MakeIdle) -> None:
+    service = idle(_BrokenArchive(), owner_bytes=30)
+    await service.documents.open()
+    await service.collections.create(ADA, "docs")
+    upload = await service.documents.upload(ADA, "docs", Files({"files.zip": "PK", "other.txt": "other"}))
+    failed, other = upload.files
+    assert (failed.outcome, failed.document.state) == ("failed", "failed")
+    assert failed.document.error
+    assert failed.document.error.code == "too_large"
+    assert (other.document.name, other.outcome) == ("other.txt", "queued")
+    assert service.kept() == [b"PK", b"other"]
+    again = await service.documents.upload(ADA, "docs", Files({"files.zip": "PK", "more.txt": "x" * 13}))
+    assert [one.outcome for one in again.files] == ["failed", "queued"]
+    await service.documents.upload(ADA, "docs", Files({"last.txt": "y" * 10}))
 
 
 async def _bytes_of(text: str) -> AsyncIterator[bytes]:
