@@ -311,6 +311,11 @@ class Settings(BaseSettings):
     rag_upload_max_files: int = Field(1000, ge=1, description="Files of one upload, those inside of archives included")
     rag_owner_max_files: int = Field(100_000, ge=1, description="Documents that one owner may have, in all collections")
     rag_owner_max_mb: int = Field(10_240, ge=1, description="Size of an owner's documents in all collections, in MiB")
+    rag_reindex: Literal["auto", "manual"] = Field(
+        "auto",
+        description="auto: when RAG_EMBEDDING_MODEL changes, collections get new vectors in the background; "
+        "manual: when somebody asks for it",
+    )
     rag_owner_max_collections: int = Field(1000, ge=1, description="Collections that one owner may have")
 
     @field_validator("cors_origins", "trusted_proxies", "fallback_models", "sandbox_levels", mode="before")

@@ -28,4 +28,5 @@ def rag_options(settings: Settings) -> RagOptions:
         chunk_tokens=settings.rag_chunk_size,
         collections_per_owner=settings.rag_owner_max_collections,
         language=settings.rag_language,
+        reindex=settings.rag_reindex,
     )

@@ -40,7 +40,9 @@ async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGene
         parser = await stack.enter_async_context(open_parser(options.parsing))
         ingestion = await stack.enter_async_context(
             open_ingestion(
-                IngestionOptions(folder=options.folder, jobs_url=options.jobs_url, limits=options.uploads),
+                IngestionOptions(
+                    folder=options.folder, jobs_url=options.jobs_url, limits=options.uploads, reindex=options.reindex
+                ),
                 Neighbours(
                     database=database,
                     access=access,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tools_api.rag.documents.values import Limits
 from tools_api.rag.parsing import ParsingOptions
@@ -29,3 +29,4 @@ class RagOptions:
     chunk_tokens: int = 512
     collections_per_owner: int = 1000
     language: "Language" = "english"
+    reindex: Literal["auto", "manual"] = "auto"

@@ -15,7 +15,7 @@ from tools_api.rag.documents.multipart import read_form
 from tools_api.rag.documents.schemas import TextDocument, checked_metadata
 
 _MAX_JSON_BYTES = 4 * 1024 * 1024  # parsing more would stall the event loop; larger texts are files
-_SILENCE_S = 30.0
+SILENCE_S = 30.0
 _SLOW_AFTER_S = 30.0
 _SLOWEST_BYTES_PER_S = 1024
 
@@ -32,9 +32,8 @@ class UploadTooSlow(TwinportError):
 class RequestBody:
     """Reads a request's body into an `Intake`. Raises `InvalidRequest`, `PayloadTooLarge`, `UploadTooSlow`."""
 
-    def __init__(self, request: Request, *, silence_s: float = _SILENCE_S) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._silence_s = silence_s
 
     async def read_into(self, intake: Intake) -> Mapping[str, Any] | None:
         """Hand over every file and return the metadata, None if there is none."""
@@ -62,12 +61,12 @@ class RequestBody:
         stream = aiter(self._request.stream())
         while True:
             try:
-                async with asyncio.timeout(self._silence_s):
+                async with asyncio.timeout(SILENCE_S):
                     piece = await anext(stream)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise UploadTooSlow(f"Nothing came for {self._silence_s:g} seconds.") from None
+                raise UploadTooSlow(f"Nothing came for {SILENCE_S:g} seconds.") from None
             except ClientDisconnect:
                 raise ClientDisconnected("The caller closed the connection before its request was whole.") from None
             received += len(piece)
