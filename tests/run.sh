@@ -21,9 +21,13 @@ esac
 
 summary=
 began=$(date +%s)
+beside_pid=
+beside_said=
 
 finish() {
     status=$?
+    if [ -n "$beside_pid" ]; then kill -- "-$beside_pid" 2>/dev/null || true; fi
+    rm -f "$beside_said"
     printf '\n%s\n' "Stage          seconds"
     printf '%s' "$summary"
     printf '%-14s %7d\n' "all" "$(($(date +%s) - began))"
@@ -40,20 +44,54 @@ stage() {
     stage_began=$(date +%s)
     stage_status=0
     "$@" || stage_status=$?
+    ended "$stage_status" "$(($(date +%s) - stage_began))"
+}
+
+# ended STATUS SECONDS: the line of $name in the table at the end.
+ended() {
     mark=
-    [ "$stage_status" -eq 0 ] || mark="  FAILED"
-    summary=$summary$(printf '%-14s %7d%s' "$name" "$(($(date +%s) - stage_began))" "$mark")'
+    [ "$1" -eq 0 ] || mark="  FAILED"
+    summary=$summary$(printf '%-14s %7d%s' "$name" "$2" "$mark")'
 '
-    [ "$stage_status" -eq 0 ] || exit "$stage_status"
+    [ "$1" -eq 0 ] || exit "$1"
+}
+
+# beside NAME COMMAND...: let a command run while the next stages do; one at a time, in a process group of its own.
+beside() {
+    beside_name=$1
+    shift
+    beside_began=$(date +%s)
+    beside_said=$(mktemp)
+    set -m
+    "$@" >"$beside_said" 2>&1 &
+    beside_pid=$!
+    set +m
+}
+
+# joined: wait for it, show what it said, leave at its failure. Its seconds include those of the stages beside it.
+joined() {
+    [ -n "$beside_pid" ] || return 0
+    name=$beside_name
+    printf '\n== %s (beside the others)\n' "$name"
+    beside_status=0
+    wait "$beside_pid" || beside_status=$?
+    beside_pid=
+    cat "$beside_said"
+    rm -f "$beside_said"
+    ended "$beside_status" "$(($(date +%s) - beside_began))"
 }
 
 # python MODULE ARGUMENTS...: the programs of .venv by their modules, since their scripts cannot be run from a folder
 # with a space in its name.
 python() { .venv/bin/python -m "$@"; }
 
-# -n logical: one worker for each core; more than four would only wait for the two whole servers. The tests of the
-# training are a run of their own, and torch would be imported to find them.
-tests() { python pytest -q -n logical --maxprocesses 4 --ignore tests/bundled_model "$@"; }
+# tests WORKERS ARGUMENTS...: more than four would only wait for each other. The tests of the training are a run of
+# their own, and torch would be imported to find them.
+tests() {
+    workers=$1
+    shift
+    python pytest -q -n "$workers" --maxprocesses 4 --ignore tests/bundled_model "$@"
+}
 
 env_example() { ./twinport env-example | diff .env.example -; }
 
@@ -90,6 +128,7 @@ if [ "$wanted" = training ]; then
     exit
 fi
 stage set-up bash deploy/bootstrap.sh dev
+beside types python pyright
 stage format python ruff format --check .
 stage lint python ruff check .
 # shellcheck disable=SC2086 # a list of names and patterns, none with a space
@@ -98,9 +137,12 @@ stage dockerfiles .venv/bin/hadolint deploy/docker/main.Dockerfile deploy/docker
 stage compose python check_jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 stage workflow python check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 stage settings env_example
-stage types python pyright
 stage imports .venv/bin/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
-stage tests tests -m "not slow"
-if [ -n "${CI:-}" ] && [ "$wanted" = all ] && [ "$(uname)" = Linux ]; then stage nanocoder nanocoder; fi
-[ "$wanted" = fast ] || stage slow-tests tests -m slow
+joined
+if [ -n "${CI:-}" ] && [ "$wanted" = all ] && [ "$(uname)" = Linux ]; then beside nanocoder nanocoder; fi
+cores=$(getconf _NPROCESSORS_ONLN)
+stage tests tests "$cores" -m "not slow"
+joined
+# One more than cores: the slow tests also wait, for servers to start and for times to pass.
+[ "$wanted" = fast ] || stage slow-tests tests "$((cores + 1))" -m slow
 stage leftovers python tests.leftovers "$began"

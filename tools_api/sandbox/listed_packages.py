@@ -64,8 +64,10 @@ def add_packages(folder: Path, wanted: PackageList, *, pip_options: Sequence[str
     failed: dict[str, str] = {}
     hashed = [line for line in wanted.lines if "--hash=" in line]
     for lines in (hashed, [line for line in wanted.lines if line not in hashed]):
-        if lines and _add(folder, lines, wanted, pip_options) is not None:
-            reasons = {line: _add(folder, [line], wanted, pip_options) for line in lines}
+        together = _add(folder, lines, wanted, pip_options) if lines else None
+        if together is not None:
+            alone = len(lines) == 1
+            reasons = {line: together if alone else _add(folder, [line], wanted, pip_options) for line in lines}
             failed.update({line: reason for line, reason in reasons.items() if reason is not None})
     return failed
 

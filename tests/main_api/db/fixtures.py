@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -42,32 +43,36 @@ async def db(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a PostgreSQL server on a free port; yields the URL without a database's name."""
+def postgres_server() -> Iterator[str]:
+    """Start a PostgreSQL server on a free port; yields the URL without a database's name.
+
+    Its folder is not one of pytest's: every other run that begins closes those to who owns this one.
+    """
     initdb, postgres = (shutil.which(name, path=":".join(_POSTGRES_FOLDERS)) for name in ("initdb", "postgres"))
     if not initdb or not postgres:
         pytest.skip("no PostgreSQL on this machine")
-    folder = tmp_path_factory.mktemp("postgres")
-    account = _account_for(folder)
-    data = folder / "data"
-    subprocess.run(
-        [initdb, "-D", data, "-U", "twinport", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=True, capture_output=True, cwd=folder, **account,
-    )  # fmt: skip
-    arguments = [postgres, "-D", data, "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-    for _ in range(5):  # another program may take the port first
-        port = _free_port()
-        with (folder / "log").open("ab") as log:
-            server = subprocess.Popen([*arguments, "-p", str(port)], cwd=folder, stdout=log, stderr=log, **account)
-        if _answers(server, port):
-            break
-    else:
-        pytest.fail((folder / "log").read_text())
-    try:
-        yield f"postgresql+asyncpg://twinport@127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
+    with tempfile.TemporaryDirectory(prefix="twinport-postgres-") as name:
+        folder = Path(name)
+        account = _account_for(folder)
+        data = folder / "data"
+        subprocess.run(
+            [initdb, "-D", data, "-U", "twinport", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True, capture_output=True, cwd=folder, **account,
+        )  # fmt: skip
+        arguments = [postgres, "-D", data, "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        for _ in range(5):  # another program may take the port first
+            port = _free_port()
+            with (folder / "log").open("ab") as log:
+                server = subprocess.Popen([*arguments, "-p", str(port)], cwd=folder, stdout=log, stderr=log, **account)
+            if _answers(server, port):
+                break
+        else:
+            pytest.fail((folder / "log").read_text())
+        try:
+            yield f"postgresql+asyncpg://twinport@127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 def _account_for(folder: Path) -> dict[str, Any]:
@@ -75,9 +80,6 @@ def _account_for(folder: Path) -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     shutil.chown(folder, "nobody")
-    for parent in folder.parents:
-        if parent.stat().st_uid == 0 and len(parent.parts) > 2:
-            parent.chmod(parent.stat().st_mode | 0o011)
     return {"user": "nobody", "group": "nogroup", "extra_groups": []}
 
 
