@@ -6,6 +6,7 @@ One writer at a time; a change that was begun is done even if its caller goes aw
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from tools_api.rag.index import plan
 from tools_api.rag.index.checks import checked_documents
 from tools_api.rag.index.dense import Dense
-from tools_api.rag.index.failures import require_room
+from tools_api.rag.index.failures import require_room, storage_failures
 from tools_api.rag.index.reading import Readers
 from tools_api.rag.index.threads import Threads
 from tools_api.rag.index.truth import Changes, Truth, require_model
@@ -143,17 +144,29 @@ class OpenCollection:
 async def open_collection(
     folder: Path, open_words: OpenWords, threads: Threads, options: IndexOptions
 ) -> OpenCollection:
-    """Open the collection in a folder and bring its views up to its truth. Raises `StorageFull`."""
+    """Open the collection in a folder and bring its views up to its truth.
+
+    Raises `StorageFull`, `CollectionUnreadable`.
+    """
 
     def load() -> OpenCollection:
-        truth = Truth(folder / "chunks.db")
-        words = WordsApplier(open_words(folder / "words"), Readers(folder / "chunks.db"), threads.writes)
-        opened = OpenCollection(folder, truth, words, threads, options)
-        opened.dense.reload()
-        return opened
+        with storage_failures(), ExitStack() as undo:
+            truth = Truth(folder / "chunks.db")
+            undo.callback(truth.close)
+            view = open_words(folder / "words")
+            undo.callback(view.close)
+            words = WordsApplier(view, Readers(folder / "chunks.db"), threads.writes)
+            opened = OpenCollection(folder, truth, words, threads, options)
+            opened.dense.reload()
+            undo.pop_all()
+            return opened
 
     opened = await asyncio.get_running_loop().run_in_executor(threads.writes, load)
-    await opened.words.catch_up()
+    try:
+        await opened.words.catch_up()
+    except BaseException:
+        await opened.aclose()
+        raise
     return opened
 
 

@@ -36,8 +36,9 @@ class Truth:
 
     def __init__(self, path: Path) -> None:
         self._log = path.with_name(f"{path.name}-wal")
-        self._db = schema.connect(path)
-        self._require_format()
+        with storage_failures():
+            self._db = schema.connect(path)
+            self._require_format()
         self._scrubber = Scrubber(path, schema.PAGE_BYTES)
         self.tidy()
 
@@ -163,8 +164,7 @@ class Truth:
             self._scrubber.close()
 
     def _require_format(self) -> None:
-        with storage_failures():
-            found = self._one("PRAGMA user_version")[0]
+        found = self._one("PRAGMA user_version")[0]
         if found != schema.FORMAT:
             self._db.close()
             raise CollectionUnreadable("This collection was written by another version of Twinport.")
