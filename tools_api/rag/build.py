@@ -66,6 +66,8 @@ async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGene
         await portability.open()
         finishing = asyncio.create_task(collections.finish_removals(await collections.unfinished()))
         stack.push_async_callback(asyncio.wait, {finishing})
+        searches = SearchService(indexes, encoder)
+        stack.push_async_callback(searches.aclose)
         yield Parts(
             access=access,
             collections=collections,
@@ -74,7 +76,7 @@ async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGene
             indexes=indexes,
             jobs=ingestion.jobs,
             portability=portability,
-            questions=Questions(access, SearchService(indexes, encoder), ExactSearch(indexes)),
+            questions=Questions(access, searches, ExactSearch(indexes)),
             reading=Reading(database, access, indexes),
             restoring=Restoring(collections, indexes, options.folder / _ON_THEIR_WAY, options.uploads),
         )

@@ -1,6 +1,7 @@
 """The vectors of questions, and what happens where there is none yet: the encoder starts, is busy, or is broken."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _REMEMBERED = 512
+_NUDGE_EVERY_S = 5.0
 WARMING_UP = "The embedding model is still being loaded: this was searched by words only. Ask again in a few seconds."
 
 
@@ -33,6 +35,8 @@ class QuestionVectors:
         self._encoder = encoder
         self._start_patience_s = start_patience_s
         self._busy_patience_s = busy_patience_s
+        self._nudged: asyncio.Task[bool] | None = None
+        self._nudge_again_at = 0.0
         self._known: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
 
     async def needed(self, text: str) -> QuestionVector:
@@ -47,6 +51,8 @@ class QuestionVectors:
     async def wished(self, text: str) -> QuestionVector:
         """Return the vector if it can be had now, else why not. Never raises for the encoder's sake."""
         status = self._encoder.status
+        if status.state != "ready":
+            self._nudge()
         if status.state == "starting":
             return QuestionVector(note=WARMING_UP, warming_up=True)
         if status.state == "failed":
@@ -60,6 +66,19 @@ class QuestionVectors:
             return QuestionVector(note=_without_vectors(error.message))
         except TimeoutError:
             return QuestionVector(note=_without_vectors("it is busy with other texts"))
+
+    async def aclose(self) -> None:
+        """Stop waiting for the encoder."""
+        if self._nudged is not None:
+            self._nudged.cancel()
+            await asyncio.wait({self._nudged})
+
+    def _nudge(self) -> None:
+        """Let an encoder that only starts when it is needed start, and one that failed try again, in the background."""
+        now = time.monotonic()
+        if (self._nudged is None or self._nudged.done()) and now >= self._nudge_again_at:
+            self._nudge_again_at = now + _NUDGE_EVERY_S
+            self._nudged = asyncio.create_task(self._encoder.wait_ready(self._busy_patience_s))
 
     async def _vector(self, text: str) -> QuestionVector:
         fingerprint = (await self._encoder.model()).fingerprint

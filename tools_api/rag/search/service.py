@@ -79,6 +79,10 @@ class SearchService:
             needs_reindex=_of_other_models(searched, question),
         )
 
+    async def aclose(self) -> None:
+        """Stop what runs in the background."""
+        await self._vectors.aclose()
+
     def _check(self, query: SearchQuery) -> None:
         if not query.text.strip():
             raise InvalidRequest("query: say what to look for.", param="query")

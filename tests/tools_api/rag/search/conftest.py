@@ -140,5 +140,7 @@ def encoder() -> MeaningEncoder:
 
 
 @pytest.fixture
-def service(library: Library, encoder: MeaningEncoder) -> SearchService:
-    return SearchService(library.indexes, encoder, start_patience_s=0.25, busy_patience_s=0.25)
+async def service(library: Library, encoder: MeaningEncoder) -> AsyncGenerator[SearchService]:
+    made = SearchService(library.indexes, encoder, start_patience_s=0.25, busy_patience_s=0.25)
+    yield made
+    await made.aclose()

@@ -5,6 +5,7 @@ import pytest
 from shared.errors import InvalidRequest
 from tests.tools_api.rag.search.conftest import Library, MeaningEncoder, document, searched
 from tools_api.embeddings.errors import EncoderUnavailable, EncoderWarmingUp
+from tools_api.embeddings.protocol import EncoderState
 from tools_api.rag.search.service import RerankerMissing, SearchService
 from tools_api.rag.search.values import Mode, SearchQuery
 
@@ -111,7 +112,20 @@ async def test_while_the_encoder_starts_words_answer_at_once(service: SearchServ
     assert (answer.mode, answer.warming_up) == ("words", True)
     assert "still being loaded" in answer.notes[0]
     assert answer.hits[0].document.name == "cars.txt"
-    assert encoder.waits == []
+    assert encoder.embedded == []
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("state", ["starting", "failed"])
+async def test_an_encoder_that_waits_to_be_needed_or_failed_is_asked_again_in_the_background(
+    service: SearchService, encoder: MeaningEncoder, state: EncoderState
+) -> None:
+    encoder.state = state
+    for _ in range(3):
+        assert (await service.search(searched("col_a"), ask("automobile"))).mode == "words"
+    assert len(encoder.waits) == 1
+    encoder.state = "ready"
+    assert (await service.search(searched("col_a"), ask("automobile"))).mode == "hybrid"
 
 
 async def test_a_search_by_vectors_alone_waits_and_then_says_when_to_come_again(
