@@ -2,8 +2,11 @@
 
 Every owner's passages, and their documents' metadata, hold canaries of their own. What attackers know of the others is
 more than they could: ids, names, and the first half of each canary. An answer that holds a whole one is a leak.
+
+All of D40 takes minutes: `ISOLATION_QUESTIONS=10000 python -m pytest -m slow tests/tools_api/rag/test_isolation.py`.
 """
 
+import os
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +22,7 @@ from tests.tools_api.rag.hostile import Others
 from tests.tools_api.rag.planting import Someone, plant
 
 _SEED = 40
+_QUESTIONS = int(os.environ.get("ISOLATION_QUESTIONS", "1500"))
 _REFUSALS = {400, 403, 404, 409}
 
 
@@ -92,12 +96,12 @@ async def test_some_hundred_hostile_questions_bring_nothing_of_others(serve_rag:
 
 
 @pytest.mark.slow
-async def test_ten_thousand_hostile_questions_bring_nothing_of_others(serve_rag: ServeRag) -> None:
+async def test_thousands_of_hostile_questions_bring_nothing_of_others(serve_rag: ServeRag) -> None:
     async with crowd(serve_rag) as (_, everybody):
-        answered, own = await attack(everybody, 10_000)
+        answered, own = await attack(everybody, _QUESTIONS)
 
-    assert answered > 3000
-    assert own > 1000
+    assert answered > 0.3 * _QUESTIONS
+    assert own > 0.1 * _QUESTIONS
 
 
 async def everywhere(someone: Someone, of: Someone) -> str:
