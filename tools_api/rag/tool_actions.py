@@ -71,7 +71,8 @@ class Actions:
         )
         found = await self._parts.questions.search_in(collections, query)
         if not found.hits:
-            return ToolOutput(content=_with_notes(_nothing(words, collections), found.notes), data={"results": []})
+            notes = [*found.notes, *await self._unfinished(collections)]
+            return ToolOutput(content=_with_notes(_nothing(words, collections), notes), data={"results": []})
         text, shown = passages_text([passage(hit) for hit in found.hits])
         return ToolOutput(
             content=_with_notes(text, found.notes),
@@ -95,12 +96,13 @@ class Actions:
         found = await self._parts.questions.grep_in(collections, query)
         matches = found.answer.matches
         if not matches:
-            unfinished = " Not everything could be looked through in time." if found.answer.partial else ""
-            return ToolOutput(
-                content=f"{quoted(pattern)} does not occur in {_where_looked(collections)}.{unfinished} "
-                "To find passages by meaning, call again without action.",
-                data={"results": []},
+            notes = ["Not everything could be looked through in time."] if found.answer.partial else []
+            text = (
+                f"{quoted(pattern)} does not occur in {_where_looked(collections)}. To find passages by meaning, call "
             )
+            text += "again without action."
+            notes += await self._unfinished(collections)
+            return ToolOutput(content=_with_notes(text, notes), data={"results": []})
         more = ["There are more matches; ask for something longer to narrow it down."] if found.answer.partial else []
         text, shown = matches_text(matches)
         return ToolOutput(
@@ -144,6 +146,13 @@ class Actions:
         if len(collections) > _LISTED_COLLECTIONS:
             lines.append(f"and {len(collections) - _LISTED_COLLECTIONS} more collections")
         return ToolOutput(content="\n".join(lines), data={"collections": [one.name for one in collections]})
+
+    async def _unfinished(self, collections: Sequence[Collection]) -> list[str]:
+        """Say that there is more to come, if there is."""
+        number = await self._parts.reading.unfinished(collections)
+        if not number:
+            return []
+        return [f"{number} more document{'s are' if number > 1 else ' is'} still being read: ask again in a minute."]
 
     async def _where(self, collections: Sequence[Collection], arguments: JsonObject) -> Filter | None:
         """Return the condition of the document that the call names, if any."""

@@ -117,6 +117,18 @@ async def test_what_there_is_is_listed(serve_rag: ServeRag) -> None:
     assert "garden notes (The garden notes): garden/gate.md" in listed.content
 
 
+async def test_documents_that_are_still_read_are_mentioned_where_nothing_is_found(serve_rag: ServeRag) -> None:
+    async with serve_rag() as rag:
+        anna = await library(rag)
+        async with rag.database.transaction() as db:
+            await (await db.connection()).exec_driver_sql(
+                "UPDATE rag_document SET state = 'embedding', indexed_sha256 = NULL WHERE name = 'garden/gate.md'"
+            )
+        result = await call(anna, action="grep", query="cathedral")
+
+    assert "1 more document is still being read" in result.content
+
+
 async def test_a_search_is_narrowed_to_one_document(serve_rag: ServeRag) -> None:
     async with serve_rag() as rag:
         anna = await library(rag)

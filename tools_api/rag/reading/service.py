@@ -38,6 +38,11 @@ class Reading:
         async with self._database.session() as db:
             return await store.called(db, [one.id for one in collections], name, limit=_MOST_CALLED)
 
+    async def unfinished(self, collections: Sequence[Collection]) -> int:
+        """Return how many documents of these collections are not searchable yet, but will be."""
+        async with self._database.session() as db:
+            return await store.unfinished(db, [one.id for one in collections])
+
     async def names_in(self, collection: Collection, *, limit: int) -> list[Named]:
         """Return up to `limit` searchable documents of a collection, by name."""
         async with self._database.session() as db:

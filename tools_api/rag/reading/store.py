@@ -26,6 +26,15 @@ async def names_in(db: AsyncSession, collection_id: str, *, limit: int) -> list[
     return await _searchable(db, [collection_id], None, limit)
 
 
+async def unfinished(db: AsyncSession, collection_ids: Sequence[str]) -> int:
+    """Count the documents that wait to be made searchable, or are being made so."""
+    states = ("queued", "parsing", "embedding", "indexing")
+    statement = select(func.count()).where(
+        col(RagDocument.collection_id).in_(collection_ids), col(RagDocument.state).in_(states)
+    )
+    return (await db.exec(statement)).one()
+
+
 async def _searchable(
     db: AsyncSession, collection_ids: Sequence[str], which: ColumnElement[bool] | None, limit: int
 ) -> list[Named]:
