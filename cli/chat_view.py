@@ -25,6 +25,7 @@ class AnswerView:
         self.model: str | None = None
         self._out = out
         self._err = err
+        self._sources = 0
         self._open = ""  # which kind of text the cursor stands after, "" at the start of a line
 
     def show(self, chunk: JsonObject) -> None:
@@ -66,6 +67,9 @@ class AnswerView:
                     self._line(f"{number}. {step}")
             case "step" if chunk.get("title"):
                 self._line(f"step {chunk.get('number')}: {chunk['title']}")
+            case "source":
+                self._sources += 1
+                self._line(f"[{self._sources}] {(chunk.get('source') or {}).get('title')}")
             case "notice":
                 self._line(f"note: {chunk.get('message')}")
             case _:

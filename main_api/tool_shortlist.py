@@ -57,17 +57,18 @@ def one_sentence(description: str) -> str:
     return f"{sentence.rstrip('.')}."
 
 
+def telling_stems(text: str) -> frozenset[str]:
+    """Return the words of a text that say something, each without its ending."""
+    words = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text)))
+    return frozenset(_stem(word) for word in words if word not in _SAY_NOTHING)
+
+
 def _scores(request: str, tools: Sequence[ToolWords]) -> list[float]:
     """Return for every tool the words that it shares with `request`, each worth more the fewer tools have it."""
-    asked = _stems(request)
-    said = [_stems(" ".join((tool.name, one_sentence(tool.description), *tool.arguments))) for tool in tools]
+    asked = telling_stems(request)
+    said = [telling_stems(" ".join((tool.name, one_sentence(tool.description), *tool.arguments))) for tool in tools]
     occurrences = Counter(stem for stems in said for stem in stems)
     return [sum(math.log(1 + len(tools) / occurrences[stem]) for stem in asked & stems) for stems in said]
-
-
-def _stems(text: str) -> set[str]:
-    words = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text)))
-    return {_stem(word) for word in words if word not in _SAY_NOTHING}
 
 
 def _stem(word: str) -> str:

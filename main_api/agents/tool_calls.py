@@ -14,10 +14,11 @@ from main_api.agents.arguments import ArgumentFitter, BadArguments, parse_argume
 from main_api.agents.clock import closing
 from main_api.agents.leniency import folded_name
 from main_api.agents.observations import Observation, describe
+from main_api.agents.passages import Telling, telling_sentence
 from main_api.events import Event, Notice, SourceFound, ToolCallFinished, ToolCallStarted
 from main_api.toolbox.protocol import Toolbox
 from shared.errors import TwinportError
-from shared.tools_contract import JsonObject, ToolDefinition, ToolResult
+from shared.tools_contract import JsonObject, Source, ToolDefinition, ToolResult
 
 REPEATS_THAT_END_A_RUN = 3
 
@@ -60,6 +61,7 @@ class ToolCalls:
         self._seen = seen
         self._workspace = workspace
         self._verbatim = verbatim
+        self._request = request
         self._slots = asyncio.Semaphore(limits.parallel)
         self._fitters = {tool.name: ArgumentFitter(tool, request=request, verbatim=verbatim) for tool in tools}
         self._names = _spellings(tools)
@@ -146,7 +148,7 @@ class ToolCalls:
 
     def _events(self, call: "_Prepared", result: ToolResult) -> list[Event]:
         events: list[Event] = [ToolCallFinished(call.id, call.name, result)]
-        for source in result.sources:
+        for source in self._sources(result):
             key = source.url or source.title
             if key not in self._source_keys:
                 self._source_keys.add(key)
@@ -157,8 +159,21 @@ class ToolCalls:
         return events
 
     def _observation(self, call: "_Prepared", result: ToolResult) -> Observation:
-        text = describe(result, cap=self._limits.observation_chars)
+        telling = self._telling(result)
+        text = telling.observation if telling else describe(result, cap=self._limits.observation_chars)
         return Observation(call_id=call.id, name=call.name, arguments=call.arguments, text=text, ok=result.ok)
+
+    def _telling(self, result: ToolResult) -> Telling | None:
+        """Return what a copying model is shown of a search: the sentence that answers."""
+        return telling_sentence(result.content, self._request) if self._verbatim and result.sources else None
+
+    def _sources(self, result: ToolResult) -> Sequence[Source]:
+        """Return the sources in their order, but first the one that a copying model is shown."""
+        telling = self._telling(result)
+        if telling is None or telling.place >= len(result.sources):
+            return result.sources
+        others = (source for place, source in enumerate(result.sources) if place != telling.place)
+        return [result.sources[telling.place], *others]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,14 @@ def test_thoughts_and_tool_calls_go_to_stderr(api: FakeApi) -> None:
     assert result.stderr.splitlines() == ["A sum.", '→ calculator {"expression": "2+2"}', "← 4"]
 
 
+def test_sources_are_numbered_as_the_answer_cites_them(api: FakeApi) -> None:
+    found = [{"choices": [], "type": "source", "source": {"title": title}} for title in ("a.pdf, p. 2", "b.md")]
+    api.chunks = [*found, text("It is so. [1]")]
+    result = chat(api, "is it?")
+    assert result.stdout == "It is so. [1]\n"
+    assert result.stderr.splitlines() == ["[1] a.pdf, p. 2", "[2] b.md"]
+
+
 def test_control_sequences_of_a_model_do_not_reach_the_terminal(api: FakeApi) -> None:
     api.chunks = [text("a\x1b]0;owned\x07b\x9b2J\r")]
     assert chat(api, "hi").stdout == "a]0;ownedb2J\n"

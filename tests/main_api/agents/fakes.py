@@ -44,6 +44,16 @@ PYTHON = ToolDefinition(
     },
     aliases=("python_repl",),
 )
+RAG = ToolDefinition(
+    name="rag",
+    description="Search the user's own uploaded documents (handbooks, reports, contracts, notes, PDFs).",
+    parameters={
+        "type": "object",
+        "properties": {"query": {"type": "string"}, "collection": {"type": "string"}},
+        "required": ["query"],
+        "additionalProperties": False,
+    },
+)
 SEARCH = ToolDefinition(
     name="websearch",
     description="Search the web.",

@@ -15,9 +15,9 @@ from main_api.agents.collect import collect
 from main_api.agents.protocol import Budget, Task
 from main_api.agents.titles import clean_title, title_messages
 from main_api.events import TextDelta
-from shared.tools_contract import ToolError, ToolResult
+from shared.tools_contract import Source, ToolError, ToolResult
 from tests.main_api.agents.bundled import BundledModel, start_engine
-from tests.main_api.agents.fakes import CALCULATOR, PROMPTS, PYTHON, FakeToolbox, answer, react
+from tests.main_api.agents.fakes import CALCULATOR, PROMPTS, PYTHON, RAG, FakeToolbox, answer, react
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +101,60 @@ async def test_react_runs_python(model, tools, request_, said):
     collected = await answer(the_task)
     assert [name for name, _ in the_task.toolbox.calls] == ["python_coder"]
     assert (collected.text, collected.finish_reason) == (said, "stop")
+
+
+HANDBOOK = [
+    (
+        "handbook.pdf, p. 12, part 3 — Security > Login",
+        "People authenticate with a user name and a password of at least 12 characters. After five failed attempts the "
+        "account is locked for 15 minutes. User authentication is handled by the login service.",
+    ),
+    (
+        "handbook.pdf, p. 20, part 9 — Holidays",
+        "Every employee has 30 days of holiday a year. Unused days may be carried over until 31 March.",
+    ),
+    (
+        "office.md, part 2 — Rooms",
+        "The large meeting room is called Aurora and has twelve seats. The kitchen is cleaned on Fridays.",
+    ),
+]
+
+
+async def search(name, _arguments):
+    """Find the whole of a small handbook, in the words of the tool `rag`."""
+    assert name == "rag"
+    passages = [f"[{number}] {where}\n{text}" for number, (where, text) in enumerate(HANDBOOK, 1)]
+    sources = tuple(Source(title=where) for where, _ in HANDBOOK)
+    return ToolResult(ok=True, content="\n\n".join(passages), sources=sources)
+
+
+@pytest.mark.parametrize("tools", [(RAG,), (CALCULATOR, PYTHON, RAG)], ids=["alone", "among_others"])
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (
+            "Find information about user authentication in the docs",
+            "People authenticate with a user name and a password of at least 12 characters. [1]",
+        ),
+        (
+            "How many days of holiday do I have according to the handbook?",
+            "Every employee has 30 days of holiday a year. [1]",
+        ),
+        ("Find in the docs when the kitchen is cleaned", "The kitchen is cleaned on Fridays. [1]"),
+        (
+            "What happens after five failed attempts according to the handbook?",
+            "After five failed attempts the account is locked for 15 minutes. [1]",
+        ),
+    ],
+)
+async def test_react_finds_in_documents_and_cites(model, tools, request_, said):
+    toolbox = FakeToolbox(search)
+    collected = await answer(asking(model, request_, tools, toolbox=toolbox))
+    assert [name for name, _ in toolbox.calls] == ["rag"]
+    assert (collected.text, collected.finish_reason) == (said, "stop")
+    cited, *others = [source.title for source in collected.sources]
+    assert said.removesuffix(" [1]") in dict(HANDBOOK)[cited]
+    assert {cited, *others} == {where for where, _ in HANDBOOK}
 
 
 @pytest.mark.parametrize(
