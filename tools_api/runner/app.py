@@ -13,6 +13,7 @@ from tools_api.error_handlers import install_error_handlers
 from tools_api.health import metrics
 from tools_api.invoke.auth import ServiceKeys
 from tools_api.python_coder.runtime import trees_of
+from tools_api.rag.parsing.runtime import SCRIPTS as PARSING_SCRIPTS
 from tools_api.runner import router
 from tools_api.runner.places import Places
 from tools_api.runner.service import Runner
@@ -65,7 +66,7 @@ def create_runner(settings: Settings) -> FastAPI:
 
 
 def _own_trees() -> tuple[ReadOnlyTree, ...]:
-    return PROBE, *trees_of(PACKAGES)
+    return PROBE, PARSING_SCRIPTS, *trees_of(PACKAGES)
 
 
 def _render_error(_path: str, error: TwinportError) -> bytes:

@@ -47,6 +47,7 @@ from tools_api.sandbox.outcome import (
     SandboxFile,
     SandboxReport,
     SandboxUnavailable,
+    StoredFile,
 )
 from tools_api.sandbox.remote import RemoteOptions
 from tools_api.sandbox.sandbox import Sandbox, SandboxOptions
@@ -80,6 +81,7 @@ __all__ = [
     "SessionOptions",
     "SessionState",
     "Standing",
+    "StoredFile",
     "WarmProfile",
     "WarmReport",
     "describe",

@@ -6,18 +6,21 @@ Nothing here is believed: pipes are read up to a cap, then the run ends; time is
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
 
 from tools_api.sandbox.cgroup import Cgroup
 from tools_api.sandbox.limits import Limits
-from tools_api.sandbox.outcome import Job, LimitName, Outcome, OutputListener
+from tools_api.sandbox.outcome import Job, LimitName, Outcome, OutputListener, StoredFile
 from tools_api.sandbox.process import SandboxProcess
 from tools_api.sandbox.protocol import HELLO, Answer, BrokenAnswer, decode_answer, encode_job, max_answer_bytes
 from tools_api.sandbox.verdict import make_outcome
 from tools_api.sandbox.watchdog import Watchdog
 
 _PIECE = 1 << 16
+_STORED_PIECE = 1 << 20
 _COLLECTING_S = 0.45
 """What the supervisor gets beyond the wall time to kill the job and hand its files over."""
 
@@ -119,7 +122,7 @@ class Execution:
     async def _talk(self, job: Job) -> LimitName | None:
         """Feed the job and drain the pipes until all are closed, or one overflows."""
         process = self._process
-        feeding = asyncio.ensure_future(_feed(process.stdin, encode_job(job, self._limits)))
+        feeding = asyncio.ensure_future(_feed(process.stdin, encode_job(job, self._limits), job.stored))
         draining = [
             asyncio.ensure_future(_drain(reader, pipe))
             for reader, pipe in (
@@ -145,14 +148,40 @@ class Execution:
             return None  # the run was killed, or killed its supervisor: there is no result, and that is the result
 
 
-async def _feed(stdin: asyncio.StreamWriter, pieces: Sequence[bytes]) -> None:
+async def _feed(stdin: asyncio.StreamWriter, pieces: Sequence[bytes], stored: Sequence[StoredFile]) -> None:
     try:
         for piece in pieces:
             stdin.write(piece)
             await stdin.drain()
+        for file in stored:
+            async for piece in _pieces_of(file):
+                stdin.write(piece)
+                await stdin.drain()
         stdin.close()
     except (BrokenPipeError, ConnectionResetError):
         return  # it ended before it had read everything
+
+
+async def _pieces_of(file: StoredFile) -> AsyncGenerator[bytes]:
+    """Yield exactly as many bytes as were announced; what is missing is NUL."""
+    left = file.size
+    opened = await asyncio.to_thread(_opened, file.path)
+    try:
+        while left > 0:
+            piece = await asyncio.to_thread(opened.read, min(left, _STORED_PIECE)) if opened else b""
+            piece = piece or bytes(min(left, _STORED_PIECE))
+            left -= len(piece)
+            yield piece
+    finally:
+        if opened:
+            opened.close()
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except OSError:
+        return None
 
 
 async def _drain(reader: asyncio.StreamReader, pipe: Pipe) -> bool:

@@ -51,6 +51,16 @@ class SandboxFile:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the host that goes in under `name`, read piece by piece while it is sent: it may be large. It is `size`
+    bytes long, whatever becomes of it meanwhile; nothing else may write to it."""
+
+    name: str
+    path: Path
+    size: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One run: either `script`, a Python file inside that is run in a fork, or `argv`, a program inside.
@@ -65,6 +75,7 @@ class Job:
     argv: tuple[str, ...] = ()
     payload: bytes = b""
     files: tuple[SandboxFile, ...] = ()
+    stored: tuple[StoredFile, ...] = ()
     trees: tuple[ReadOnlyTree, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     limits: Limits | None = None

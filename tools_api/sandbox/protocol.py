@@ -54,8 +54,8 @@ class Header:
 
 
 def encode_job(job: Job, limits: Limits, *, word: str | None = None) -> list[bytes]:
-    """Render a job for the supervisor's stdin, as pieces to write one after the other; `word` makes it the first call
-    of a session."""
+    """Render a job for the supervisor's stdin, as pieces to write one after the other, the job's `stored` files after
+    them; `word` makes it the first call of a session."""
     fields = [("session", word)] if word else []
     fields += [
         ("wall_s", str(limits.wall_s)),
@@ -65,6 +65,7 @@ def encode_job(job: Job, limits: Limits, *, word: str | None = None) -> list[byt
     ]
     fields += [("script", job.script)] if job.script else [("arg", argument) for argument in job.argv]
     fields += [("file", f"{len(file.content)}:{file.name}") for file in job.files]
+    fields += [("file", f"{file.size}:{file.name}") for file in job.stored]
     body = b"\0".join(part.encode() for pair in fields for part in pair)
     return [len(body).to_bytes(8, "big") + body, job.payload, *(file.content for file in job.files)]
 

@@ -1,11 +1,14 @@
 """Which files are parsed together: as many small ones as a run takes, a large one by itself."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools_api.rag.parsing.runtime import BYTES_A_RUN, FILES_A_RUN
 from tools_api.rag.parsing.values import ParseInput
+from tools_api.sandbox import SandboxFile, StoredFile
+
+_READ_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,19 @@ def put_back(waiting: deque[Sized], batch: Sequence[Sized]) -> None:
     waiting.extendleft(reversed(batch))
 
 
-def contents(batch: Sequence[Sized]) -> Iterator[bytes]:
-    """Read the files. Blocks; raises `OSError` for one that is gone."""
-    for item in batch:
+def sent(batch: Sequence[Sized]) -> tuple[list[SandboxFile], list[StoredFile]]:
+    """Return the files as they go in, named by their numbers: small ones read, large ones to be read later.
+
+    Blocks; raises `OSError` for one that is gone.
+    """
+    read: list[SandboxFile] = []
+    stored: list[StoredFile] = []
+    for number, item in enumerate(batch):
         content = item.file.content
-        yield content if isinstance(content, bytes) else content.read_bytes()
+        if isinstance(content, bytes):
+            read.append(SandboxFile(str(number), content))
+        elif item.size > _READ_AT_ONCE:
+            stored.append(StoredFile(str(number), content, item.size))
+        else:
+            read.append(SandboxFile(str(number), content.read_bytes()))
+    return read, stored

@@ -10,7 +10,7 @@ import orjson
 from tools_api.rag.parsing.values import Bounds
 from tools_api.rag.values import Chunk, ParsedDocument, ParseFailure
 
-_MAX_LINE = 16 << 20
+_MAX_LINE = 2 << 20
 _MAX_GAP = 2
 """Characters between two chunks: two line breaks at most."""
 _CODE = re.compile(r"[a-z_]{1,32}")

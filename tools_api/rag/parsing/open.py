@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tools_api.rag.parsing.parser import Parser
-from tools_api.rag.parsing.runtime import limits_of
+from tools_api.rag.parsing.runtime import SCRIPTS, limits_of
 from tools_api.rag.parsing.values import Bounds
 from tools_api.sandbox import Sandbox, SandboxOptions, SessionOptions
 
@@ -31,6 +31,7 @@ async def open_parser(options: ParsingOptions) -> AsyncGenerator[Parser]:
         concurrency=options.concurrency,
         sessions=SessionOptions(most=0),
         warm=None,
+        remote=replace(options.sandbox.remote, scripts=(SCRIPTS,)) if options.sandbox.remote else None,
     )
     sandbox = Sandbox(own)
     try:

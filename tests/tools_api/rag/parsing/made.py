@@ -59,9 +59,9 @@ def zipped(members: Mapping[str, bytes | str], *, level: int = 6) -> bytes:
     return file.getvalue()
 
 
-def raw_docx(document: bytes | str, **more: bytes | str) -> bytes:
+def raw_docx(document: bytes | str, *, level: int = 6) -> bytes:
     """Make a Word document of a part that is given as it is."""
-    return zipped({"[Content_Types].xml": "<Types/>", "word/document.xml": document, **more})
+    return zipped({"[Content_Types].xml": "<Types/>", "word/document.xml": document}, level=level)
 
 
 def body(inside: str) -> str:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 from blocks import Bounds, Content, Refused
 from kinds import TEXTS, kind_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def parse(data: bytes, name: str, hint: str | None, bounds: Bounds, depth: int = 0) -> Content:
@@ -76,9 +82,18 @@ def _other(data: bytes, kind: str, media_type: str, bounds: Bounds, depth: int) 
 
             return parse_image(data, media_type, bounds)
         case "zip":
-            raise Refused("unsupported", "It is a ZIP archive: upload it as such, and the files in it are read.")
+            return _refuse_archive(data, bounds)
         case _:
             raise Refused("unsupported", f"Files of this kind ({media_type}) can't be read.")
+
+
+def _refuse_archive(data: bytes, bounds: Bounds) -> NoReturn:
+    """Say why an archive has come here instead of the files in it: what is wrong with it, if anything is."""
+    from unzip import listing
+
+    for _ in listing(io.BytesIO(data), bounds):
+        break
+    raise Refused("unsupported", "It is a ZIP archive in another file, which is not unpacked. Upload it by itself.")
 
 
 def _package(data: bytes, kind: str, media_type: str, bounds: Bounds) -> Content:

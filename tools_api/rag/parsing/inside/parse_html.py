@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 from blocks import Block, Content, clean, one_line
@@ -32,16 +33,35 @@ _BREAKS = frozenset(_BLOCK_TAGS.split())
 _HIDING = ("display:none", "visibility:hidden", "font-size:0;", "font-size:0px", "opacity:0;", "mso-hide:all")
 _CLOSED_BY = {"p": {"p"}, "li": {"li"}, "tr": {"tr", "td", "th"}, "td": {"td", "th"}, "th": {"td", "th"}}
 _DEEPEST = 2000
+_DECLARATION = re.compile(r"<!--|<[!?]")
 
 
 def parse_html(text: str, bounds: Bounds, page: int | None = None) -> Content:
     """Parse a page of HTML."""
     reader = _Reader(bounds, page)
-    reader.feed(text)
+    reader.feed(without_declarations(text))
     reader.close()
     reader.finish()
     title = one_line(reader.title) or next((block.text for block in reader.blocks if block.kind == "heading"), None)
     return Content("text/html", reader.blocks, title=title, metadata={**reader.metadata})
+
+
+def without_declarations(text: str) -> str:
+    """Leave out comments and declarations, and what is never closed: for a parser each of these costs a search to the
+    end of the text, and there may be a hundred thousand."""
+    kept: list[str] = []
+    position = 0
+    while found := _DECLARATION.search(text, position):
+        kept.append(text[position : found.start()])
+        closing = "-->" if found[0] == "<!--" else ">"
+        end = text.find(closing, found.end())
+        if end < 0:
+            position = len(text)
+            break
+        position = end + len(closing)
+    kept.append(text[position:])
+    whole, last, rest = "".join(kept).rpartition(">")
+    return whole + last + rest.replace("<", " ")
 
 
 class _Reader(HTMLParser):

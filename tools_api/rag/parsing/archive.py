@@ -1,0 +1,171 @@
+"""ZIP archives as the files in them, taken apart in the sandbox: first the list, then some megabytes at a time.
+
+Members are handed on as they come, so that neither memory nor the sandbox ever holds all of them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from shared.errors import InvalidRequest, PayloadTooLarge
+from tools_api.rag.parsing.failures import failure_of, unavailable
+from tools_api.rag.parsing.kinds import is_archive
+from tools_api.rag.parsing.parser import Parser
+from tools_api.rag.parsing.runtime import ENV, SCRIPTS, UNZIP
+from tools_api.rag.parsing.values import Bounds
+from tools_api.rag.values import ParseFailure
+from tools_api.sandbox import Job, Outcome, SandboxUnavailable, StoredFile
+
+_AT_ONCE = 8 << 20
+_LONGEST_NAME = 1200
+_TOO_MUCH = frozenset({"too_large", "bomb", "memory"})
+
+
+class BadArchive(InvalidRequest):
+    """The archive is damaged, protected, or holds what no archive of documents holds."""
+
+    code = "bad_archive"
+
+
+class ArchiveTooLarge(PayloadTooLarge):
+    """The archive holds more than is unpacked here, or says so."""
+
+    code = "archive_too_large"
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    place: tuple[int, ...]
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    member: _Member
+    offset: int
+    length: int
+
+
+class ZipArchives:
+    """Unpacks through the parser's sandbox."""
+
+    def __init__(self, parser: Parser) -> None:
+        self._parser = parser
+
+    def is_archive(self, path: Path) -> bool:
+        """Say whether a file is a ZIP of files, and not a document that is packed as one. Blocks."""
+        return is_archive(path)
+
+    async def members(self, path: Path, name: str) -> AsyncGenerator[tuple[str, AsyncIterator[bytes]]]:
+        """Yield each file in it: its relative name, below the archive's own, and its bytes, to be read before the next.
+
+        A ZIP in the ZIP is unpacked too, one level. Raises `BadArchive`, `ArchiveTooLarge`, `SandboxUnavailable`.
+        """
+        found = await self._listed(path)
+        async with aclosing(self._read(path, found)) as parts:
+            for member in found:
+                yield f"{_folder(name)}/{member.name}", _bytes_of(member, parts)
+
+    async def _listed(self, path: Path) -> list[_Member]:
+        outcome = await self._run(path, {"do": "list"}, self._parser.bounds)
+        lines = outcome.stdout.splitlines()
+        if len(lines) > self._parser.bounds.members:
+            raise BadArchive("The archive can't be read.")
+        return [_member(line, self._parser.bounds) for line in lines]
+
+    async def _read(self, path: Path, found: Sequence[_Member]) -> AsyncGenerator[tuple[_Part, bytes]]:
+        """Yield the parts of all members in order, some megabytes in each run."""
+        for parts in _groups(found):
+            wanted = [[part.member.place, part.offset, part.length] for part in parts]
+            outcome = await self._run(path, {"do": "read", "parts": wanted}, self._parser.bounds)
+            if len(outcome.stdout) != sum(part.length for part in parts):
+                raise BadArchive("The archive is damaged: it can't be unpacked.")
+            position = 0
+            for part in parts:
+                yield part, outcome.stdout[position : position + part.length]
+                position += part.length
+
+    async def _run(self, path: Path, what: dict[str, Any], bounds: Bounds) -> Outcome:
+        sandbox = await self._parser.ready()
+        size = (await asyncio.to_thread(path.stat)).st_size
+        job = Job(
+            script=UNZIP,
+            payload=orjson.dumps({**what, "bounds": bounds.told()}),
+            stored=(StoredFile("archive", path, size),),
+            trees=(SCRIPTS,),
+            env=ENV,
+        )
+        if not sandbox.report.available:
+            raise SandboxUnavailable(f"Archives can't be unpacked safely on this server: {sandbox.report.reason}.")
+        outcome = await sandbox.run(job)
+        if outcome.report:
+            raise _error(_failure(outcome.report))
+        if outcome.exit_code != 0 or outcome.limit:
+            raise _error(failure_of(outcome, bounds))
+        return outcome
+
+
+async def _bytes_of(member: _Member, parts: AsyncIterator[tuple[_Part, bytes]]) -> AsyncGenerator[bytes]:
+    """Yield the bytes of a member, whose parts come next."""
+    left = member.size
+    while left > 0:
+        part, data = await anext(parts)
+        if part.member is not member:
+            raise RuntimeError("the members of an archive are read in their order, each to its end")
+        left -= part.length
+        yield data
+
+
+def _groups(found: Sequence[_Member]) -> list[list[_Part]]:
+    """Cut members into parts, and put these into groups of some megabytes."""
+    groups: list[list[_Part]] = []
+    room = 0
+    for member in found:
+        offset = 0
+        while offset < member.size:
+            if room <= 0:
+                groups.append([])
+                room = _AT_ONCE
+            length = min(member.size - offset, room)
+            groups[-1].append(_Part(member, offset, length))
+            offset += length
+            room -= length
+    return groups
+
+
+def _member(line: bytes, bounds: Bounds) -> _Member:
+    """Read a line of the list, which is not believed. Raises `BadArchive`."""
+    try:
+        place, name, size = cast("list[Any]", orjson.loads(line))
+        member = _Member(tuple(int(number) for number in place[:2]), str(name), int(size))
+    except (ValueError, TypeError):
+        raise BadArchive("The archive can't be read.") from None
+    if not 0 < len(member.name) <= _LONGEST_NAME or "\0" in member.name or not 0 <= member.size <= bounds.file_bytes:
+        raise BadArchive("The archive can't be read.")
+    return member
+
+
+def _failure(report: bytes) -> ParseFailure:
+    try:
+        code, message = cast("list[Any]", orjson.loads(report[:2000]))
+        return ParseFailure(code=str(code)[:32], message=str(message)[:500])
+    except (ValueError, TypeError):
+        return unavailable("The archive can't be read.")
+
+
+def _error(failure: ParseFailure) -> InvalidRequest | PayloadTooLarge:
+    if failure.code in _TOO_MUCH:
+        return ArchiveTooLarge(f"The archive is not unpacked: {failure.message}")
+    return BadArchive(f"The archive is not unpacked: {failure.message}")
+
+
+def _folder(name: str) -> str:
+    """Return an archive's name without its ending: the folder that its files are shown in."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and ending.lower() == "zip" and stem else name
