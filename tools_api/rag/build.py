@@ -8,11 +8,10 @@ from tools_api.db import Database
 from tools_api.embeddings.protocol import CountingEncoder
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.service import CollectionDefaults, CollectionService
-from tools_api.rag.documents.archives import NoArchives
 from tools_api.rag.index.indexes import Indexes
 from tools_api.rag.ingestion.open import IngestionOptions, Neighbours, open_ingestion
 from tools_api.rag.options import RagOptions
-from tools_api.rag.parsing import open_parser
+from tools_api.rag.parsing import ZipArchives, open_parser
 from tools_api.rag.parts import Parts
 from tools_api.rag.portability.restoring import Restoring
 from tools_api.rag.portability.service import Portability
@@ -46,7 +45,7 @@ async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGene
                 Neighbours(
                     database=database,
                     access=access,
-                    archives=NoArchives(),
+                    archives=ZipArchives(parser),
                     parser=parser,
                     encoder=encoder,
                     indexes=indexes,

@@ -11,7 +11,8 @@ from shared.errors import InvalidRequest, PayloadTooLarge
 from tools_api.rag.documents.names import label, media_type_of, unique_label
 from tools_api.rag.documents.originals import DraftWriter, Originals
 from tools_api.rag.documents.values import Draft, Limits
-from tools_api.rag.values import Owner, ParseFailure
+from tools_api.rag.parsing.values import ArchiveRefused
+from tools_api.rag.values import Owner
 
 _MIB = 1024 * 1024
 
@@ -20,14 +21,6 @@ class QuotaExceeded(PayloadTooLarge):
     """The owner's share of the disk is used up."""
 
     code = "quota_exceeded"
-
-
-class ArchiveRefused(Exception):
-    """An archive that can't be taken apart; never leaves an upload, whose other files have nothing to do with it."""
-
-    def __init__(self, failure: ParseFailure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
 
 
 class UploadSource(Protocol):

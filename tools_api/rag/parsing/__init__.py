@@ -7,14 +7,13 @@ Text is data: nothing here runs, renders or fetches what a document names. Hidde
 is left out; links and pictures stay as their words.
 """
 
-from tools_api.rag.parsing.archive import ArchiveTooLarge, BadArchive, ZipArchives
+from tools_api.rag.parsing.archive import ZipArchives
 from tools_api.rag.parsing.open import ParsingOptions, open_parser
 from tools_api.rag.parsing.parser import Parser
-from tools_api.rag.parsing.values import Bounds, Chunking, ParseInput
+from tools_api.rag.parsing.values import ArchiveRefused, Bounds, Chunking, ParseInput
 
 __all__ = [
-    "ArchiveTooLarge",
-    "BadArchive",
+    "ArchiveRefused",
     "Bounds",
     "Chunking",
     "ParseInput",

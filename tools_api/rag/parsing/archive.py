@@ -12,30 +12,17 @@ from typing import Any, cast
 
 import orjson
 
-from shared.errors import InvalidRequest, PayloadTooLarge
-from tools_api.rag.parsing.failures import failure_of, unavailable
+from tools_api.rag.parsing.failures import failure_of
 from tools_api.rag.parsing.kinds import is_archive
 from tools_api.rag.parsing.parser import Parser
 from tools_api.rag.parsing.runtime import ENV, SCRIPTS, UNZIP
-from tools_api.rag.parsing.values import Bounds
+from tools_api.rag.parsing.values import ArchiveRefused, Bounds
 from tools_api.rag.values import ParseFailure
-from tools_api.sandbox import Job, Outcome, SandboxUnavailable, StoredFile
+from tools_api.sandbox import Job, Outcome, SandboxBusy, SandboxUnavailable, StoredFile
 
 _AT_ONCE = 8 << 20
 _LONGEST_NAME = 1200
-_TOO_MUCH = frozenset({"too_large", "bomb", "memory"})
-
-
-class BadArchive(InvalidRequest):
-    """The archive is damaged, protected, or holds what no archive of documents holds."""
-
-    code = "bad_archive"
-
-
-class ArchiveTooLarge(PayloadTooLarge):
-    """The archive holds more than is unpacked here, or says so."""
-
-    code = "archive_too_large"
+_BROKEN = ParseFailure(code="broken", message="The archive is damaged: it can't be unpacked.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +52,7 @@ class ZipArchives:
     async def members(self, path: Path, name: str) -> AsyncGenerator[tuple[str, AsyncIterator[bytes]]]:
         """Yield each file in it: its relative name, below the archive's own, and its bytes, to be read before the next.
 
-        A ZIP in the ZIP is unpacked too, one level. Raises `BadArchive`, `ArchiveTooLarge`, `SandboxUnavailable`.
+        A ZIP in the ZIP is unpacked too, one level. Raises `ArchiveRefused`.
         """
         found = await self._listed(path)
         async with aclosing(self._read(path, found)) as parts:
@@ -76,7 +63,7 @@ class ZipArchives:
         outcome = await self._run(path, {"do": "list"}, self._parser.bounds)
         lines = outcome.stdout.splitlines()
         if len(lines) > self._parser.bounds.members:
-            raise BadArchive("The archive can't be read.")
+            raise ArchiveRefused(_BROKEN)
         return [_member(line, self._parser.bounds) for line in lines]
 
     async def _read(self, path: Path, found: Sequence[_Member]) -> AsyncGenerator[tuple[_Part, bytes]]:
@@ -85,7 +72,7 @@ class ZipArchives:
             wanted = [[part.member.place, part.offset, part.length] for part in parts]
             outcome = await self._run(path, {"do": "read", "parts": wanted}, self._parser.bounds)
             if len(outcome.stdout) != sum(part.length for part in parts):
-                raise BadArchive("The archive is damaged: it can't be unpacked.")
+                raise ArchiveRefused(_BROKEN)
             position = 0
             for part in parts:
                 yield part, outcome.stdout[position : position + part.length]
@@ -101,13 +88,14 @@ class ZipArchives:
             trees=(SCRIPTS,),
             env=ENV,
         )
-        if not sandbox.report.available:
-            raise SandboxUnavailable(f"Archives can't be unpacked safely on this server: {sandbox.report.reason}.")
-        outcome = await sandbox.run(job)
+        try:
+            outcome = await sandbox.run(job)
+        except (SandboxUnavailable, SandboxBusy) as error:
+            raise ArchiveRefused(_not_now(error.message)) from None
         if outcome.report:
-            raise _error(_failure(outcome.report))
+            raise ArchiveRefused(_failure(outcome.report))
         if outcome.exit_code != 0 or outcome.limit:
-            raise _error(failure_of(outcome, bounds))
+            raise ArchiveRefused(failure_of(outcome, bounds))
         return outcome
 
 
@@ -140,15 +128,19 @@ def _groups(found: Sequence[_Member]) -> list[list[_Part]]:
 
 
 def _member(line: bytes, bounds: Bounds) -> _Member:
-    """Read a line of the list, which is not believed. Raises `BadArchive`."""
+    """Read a line of the list, which is not believed. Raises `ArchiveRefused`."""
     try:
         place, name, size = cast("list[Any]", orjson.loads(line))
         member = _Member(tuple(int(number) for number in place[:2]), str(name), int(size))
     except (ValueError, TypeError):
-        raise BadArchive("The archive can't be read.") from None
+        raise ArchiveRefused(_BROKEN) from None
     if not 0 < len(member.name) <= _LONGEST_NAME or "\0" in member.name or not 0 <= member.size <= bounds.file_bytes:
-        raise BadArchive("The archive can't be read.")
+        raise ArchiveRefused(_BROKEN)
     return member
+
+
+def _not_now(reason: str) -> ParseFailure:
+    return ParseFailure(code="unavailable", message=f"The archive could not be unpacked; send it again. {reason}")
 
 
 def _failure(report: bytes) -> ParseFailure:
@@ -156,13 +148,7 @@ def _failure(report: bytes) -> ParseFailure:
         code, message = cast("list[Any]", orjson.loads(report[:2000]))
         return ParseFailure(code=str(code)[:32], message=str(message)[:500])
     except (ValueError, TypeError):
-        return unavailable("The archive can't be read.")
-
-
-def _error(failure: ParseFailure) -> InvalidRequest | PayloadTooLarge:
-    if failure.code in _TOO_MUCH:
-        return ArchiveTooLarge(f"The archive is not unpacked: {failure.message}")
-    return BadArchive(f"The archive is not unpacked: {failure.message}")
+        return _BROKEN
 
 
 def _folder(name: str) -> str:

@@ -9,6 +9,14 @@ from tools_api.rag.values import ParsedDocument, ParseFailure
 Result = ParsedDocument | ParseFailure
 
 
+class ArchiveRefused(Exception):
+    """An archive that can't be taken apart, and why; other files of the same upload have nothing to do with it."""
+
+    def __init__(self, failure: ParseFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseInput:
     """A file: `name` is a label that tells its format (`docs/a.md`), `media_type` what its sender says, if anything."""
