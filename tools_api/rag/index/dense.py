@@ -111,7 +111,7 @@ class Dense:
 
     def build(self, work: plan.Work, wanted: IndexType) -> Built:
         """Write the file of a segment. Blocking, long. Raises `StorageFull`, `kinds.BuildStopped`."""
-        with self._readers.snapshot() as db:
+        with self._readers.use() as db:
             ids, vectors = vectors_in(db, (work.first, work.end), self.dimensions)
         if not len(ids):
             return Built(work, None)
@@ -136,7 +136,7 @@ class Dense:
 
     def build_following(self, first: int, end: int, dimensions: int, wanted: IndexType) -> SegmentRow:
         """Write the file of a segment of the generation that is being filled. Blocking, long."""
-        with self._readers.snapshot() as db:
+        with self._readers.use() as db:
             ids, vectors = vectors_in(db, (first, end), dimensions, following=True)
         return self._written(plan.Work(first, end), ids, vectors, plan.kind_for(len(ids), wanted, self._options))
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from tools_api.rag.index.values import IndexOptions
 from tools_api.rag.values import IndexType
 
+_NEARLY = 0.9
+"""Segments lose some vectors on their way, and are merged all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
@@ -68,24 +71,33 @@ def next_rewrite(
 
 
 def next_merge(segments: Sequence[SegmentFacts], options: IndexOptions, largest: int) -> Work | None:
-    """Find neighbours of about the same size that are many, or a tiny one beside another."""
+    """Find neighbours that together make a segment of the next size, or a tiny one beside another.
+
+    Sizes are powers of `merge` times the head. Neighbours of a size and all smaller ones count together: segments that
+    were sealed in different sizes lie between one another.
+    """
     levels = [_level(segment, options, largest) for segment in segments]
-    start = 0
-    for position in range(1, len(segments) + 1):
-        if position < len(segments) and levels[position] == levels[start]:
-            continue
-        alike = segments[start:position]
-        if levels[start] is not None and len(alike) >= options.merge and (work := _fitting(alike, largest)):
-            return work
-        start = position
+    for level in sorted({level for level in levels if level is not None}):
+        enough = min(options.head * options.merge ** (level + 1), largest)
+        for alike in _runs(segments, levels, level):
+            if sum(segment.live for segment in alike) >= enough * _NEARLY and (work := _fitting(alike, largest)):
+                return work
     return _with_neighbour(segments, options, largest)
 
 
 def _level(segment: SegmentFacts, options: IndexOptions, largest: int) -> int | None:
-    """Return the size as a power of `merge` times the head; None for one that is too large to be merged."""
+    """Return the power; None for a segment that is too large to be merged."""
     if segment.live > largest // 2:
         return None
     return max(0, round(math.log(max(1, segment.live) / options.head, options.merge)))
+
+
+def _runs(segments: Sequence[SegmentFacts], levels: Sequence[int | None], level: int) -> list[list[SegmentFacts]]:
+    """Return neighbours of that level or a lower one, two or more."""
+    pairs = zip(segments, levels, strict=True)
+    grouped = itertools.groupby(pairs, key=lambda pair: pair[1] is not None and pair[1] <= level)
+    runs = [[segment for segment, _ in group] for low, group in grouped if low]
+    return [run for run in runs if len(run) > 1]
 
 
 def _fitting(alike: Sequence[SegmentFacts], largest: int) -> Work | None:

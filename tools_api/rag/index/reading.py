@@ -20,7 +20,11 @@ _KEPT = 4
 
 _STORED = f"SELECT {CHUNK_COLUMNS}, {DOCUMENT_COLUMNS} FROM chunk c JOIN document d ON d.number = c.document"  # noqa: S608
 _DOCUMENTS = f"SELECT {DOCUMENT_COLUMNS}, d.first_chunk, d.chunks FROM document d"  # noqa: S608 - names of columns only
-_WORDS = "SELECT c.id, c.text, c.headings, d.title, d.name FROM chunk c JOIN document d ON d.number = c.document"
+_WORDS = (
+    "SELECT c.id, c.text, c.headings, d.title, d.name FROM chunk c JOIN document d ON d.number = c.document"
+    " WHERE c.id >= ? AND c.id < ? ORDER BY c.id LIMIT ?"
+)
+_WORDS_AT_ONCE = 500
 
 _AMONG = "WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY c.id"
 _RANGES = "SELECT d.first_chunk, d.first_chunk + d.chunks FROM document d WHERE d.chunks > 0"
@@ -115,9 +119,12 @@ def lacking_vectors(db: sqlite3.Connection, after: int, limit: int) -> list[Stor
 
 
 def words_rows(db: sqlite3.Connection, ranges: Sequence[IdRange]) -> Iterable[WordsRow]:
-    """Read what the index of words needs of the chunks in these ranges that are still there."""
-    for inside in ranges:
-        yield from map(words_row, db.execute(f"{_WORDS} WHERE c.id >= ? AND c.id < ? ORDER BY c.id", inside))
+    """Read what the index of words needs of the chunks in these ranges that are still there, block by block."""
+    for first, end in ranges:
+        start = first
+        while block := db.execute(_WORDS, (start, end, _WORDS_AT_ONCE)).fetchall():
+            yield from map(words_row, block)
+            start = block[-1][0] + 1
 
 
 def changes_after(db: sqlite3.Connection, number: int, limit: int) -> list[tuple[int, int, int, bool]]:

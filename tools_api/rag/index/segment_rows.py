@@ -42,17 +42,20 @@ def replace_segments(
 def vectors_in(
     db: sqlite3.Connection, inside: IdRange, dimensions: int, *, following: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Read the vectors of a range of ids, with the ids."""
+    """Read the vectors of a range of ids, with the ids; those that are deleted meanwhile may be missing or not.
+
+    Each block is a question of its own: a long one would keep the log from being emptied.
+    """
     table = "next_vector" if following else "vector"
     count = int(db.execute(f"SELECT count(*) FROM {table} WHERE id >= ? AND id < ?", inside).fetchone()[0])  # noqa: S608
     ids, vectors = np.empty(count, np.int64), np.empty((count, dimensions), np.float32)
-    rows = db.execute(f"SELECT id, data FROM {table} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", (*inside, count))  # noqa: S608
-    start = 0
-    while block := rows.fetchmany(_AT_ONCE):
+    sql = f"SELECT id, data FROM {table} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"  # noqa: S608
+    start, first = 0, inside[0]
+    while start < count and (block := db.execute(sql, (first, inside[1], min(_AT_ONCE, count - start))).fetchall()):
         end = start + len(block)
         ids[start:end] = [row[0] for row in block]
         vectors[start:end] = np.frombuffer(b"".join(row[1] for row in block), np.float32).reshape(-1, dimensions)
-        start = end
+        start, first = end, block[-1][0] + 1
     return ids[:start], vectors[:start]
 
 

@@ -83,7 +83,7 @@ class WordsApplier:
         self.applied = changes[-1][0]
 
     def _fill_if_lost(self) -> None:
-        with self.readers.snapshot() as db:
+        with self.readers.use() as db:  # nobody writes while a collection is being opened
             last = reading.last_change(db)
             if reading.changes_from(db) <= self.applied <= last:
                 return
