@@ -33,9 +33,9 @@ _MD5 = {
     "scidocs": "38121350fc3a4d2f48850f6aff52e4a9",
 }
 _PACKAGES = ("numpy", "sqlalchemy", "pint", "aiohttp", "hypothesis")
-_DOCUMENTS = 1_500
+_DOCUMENTS = 1_000
 _QUESTIONS = 300
-_LONGEST = 1_500
+_LONGEST = 1_000
 PUBLIC = tuple(_MD5)
 MADE = ("docstrings", "manual")
 

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import hashlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -74,12 +75,16 @@ async def parsed(collection: Judged, chunk_tokens: int) -> list[tuple[DocumentRe
 async def vectors_of(texts: Sequence[str], encoder: Encoder, downloads: Path) -> NDArray[np.float32]:
     """Embed passages, or read what an earlier run embedded."""
     model = await encoder.model()
-    digest = hashlib.sha256("\0".join([model.fingerprint, *texts]).encode()).hexdigest()[:32]
-    file = downloads / f"{digest}.npy"
-    if not file.exists():
-        rows = [await encoder.embed(texts[at : at + 256], "passage") for at in range(0, len(texts), 256)]
-        np.save(file, np.concatenate(rows))
-    return np.load(file)
+    rows: list[NDArray[np.float32]] = []
+    for at in range(0, len(texts), 256):
+        some = texts[at : at + 256]
+        digest = hashlib.sha256("\0".join([model.fingerprint, *some]).encode()).hexdigest()[:32]
+        file = downloads / f"{digest}.npy"
+        if not file.exists():
+            np.save(file, await encoder.embed(some, "passage"))
+        rows.append(np.load(file))
+        print(f"\rembedded {at + len(some)} of {len(texts)} passages", end="", file=sys.stderr, flush=True)
+    return np.concatenate(rows)
 
 
 @contextlib.asynccontextmanager
