@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
+from functools import partial
 from typing import Any, TypeVar
 
 from shared.errors import StorageFull, TwinportError, Unavailable
@@ -54,9 +55,12 @@ class Runner:
         return set(under_way)
 
     async def start(self, workflow_id: str, owner: Owner, job_id: str = "") -> None:
-        """Begin a workflow for a batch of this id, or for a job of kind `reindex`."""
+        """Begin a workflow for a batch of this id, or for a job of kind `reindex`. One that can't begin has ended."""
         self._running[workflow_id] = (owner, self._new(workflow_id, job_id))
-        await asyncio.to_thread(self._workflows.start, workflow_id, job_id)
+        try:
+            await asyncio.to_thread(self._workflows.start, workflow_id, job_id)
+        except (StorageFull, Unavailable) as obstacle:
+            self._ended(workflow_id, obstacle, broke=False)
 
     def interrupt(self, document_ids: Sequence[str], job_id: str | None) -> None:
         """Let the work on these documents, or on this job, look again at what is left to do."""
@@ -99,7 +103,7 @@ class Runner:
             in_the_way, broke = obstacle, False
         finally:
             if not self._stopping:
-                self._loop.call_soon_threadsafe(self._ended, workflow_id, in_the_way, broke)
+                self._loop.call_soon_threadsafe(partial(self._ended, workflow_id, in_the_way, broke=broke))
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the event loop and wait for it in this thread. Raises `Stopped`."""
@@ -115,6 +119,6 @@ class Runner:
         finally:
             self._futures.discard(future)
 
-    def _ended(self, workflow_id: str, in_the_way: TwinportError | None, broke: bool) -> None:
+    def _ended(self, workflow_id: str, in_the_way: TwinportError | None, *, broke: bool) -> None:
         _, work = self._running.pop(workflow_id)
         self._hear(workflow_id, work, in_the_way, broke)

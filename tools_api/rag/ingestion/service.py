@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from shared.errors import TwinportError, Unavailable
+from shared.errors import TwinportError
 from shared.logging import get_logger
 from tools_api.rag.ingestion import job_store, queue
 from tools_api.rag.ingestion.bodies import Work
@@ -103,8 +101,6 @@ class Ingestion:
                 await self._begin_work()
             except TwinportError as error:  # the database, or the encoder, is not there: it may be in a moment
                 self._pause(error)
-            except (OSError, SQLAlchemyError) as error:  # of the workflows' database
-                self._pause(Unavailable(f"Work on documents cannot begin: {type(error).__name__}."))
             pause_s = self._not_before - asyncio.get_running_loop().time()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
@@ -160,7 +156,7 @@ class Ingestion:
         """Begin batches as long as there is room; `held` collections wait until new vectors may come."""
         async with self._tools.database.session() as db:
             waiting = await queue.waiting_owners(db, held)
-        while len(self._runner.owners) < self._pace.at_once and (owner := self._next(waiting)):
+        while not self._waits and len(self._runner.owners) < self._pace.at_once and (owner := self._next(waiting)):
             if not await self._begin_batch(owner, held):
                 waiting.remove(owner)
 
@@ -228,6 +224,10 @@ class Ingestion:
             _log.warning("batch_put_back", batch=batch_id, documents=len(released), blameless=blameless)
         for job_id in jobs:
             self._tools.board.tell(job_id, released)
+
+    @property
+    def _waits(self) -> bool:
+        return self._not_before > asyncio.get_running_loop().time()
 
     def _pause(self, error: TwinportError) -> None:
         """Begin nothing for a while, and say why."""

@@ -5,12 +5,13 @@ threads of its own and never touches our event loop. One process of ours runs on
 blocks and is called in threads, and importing DBOS takes a second: so that happens in `launch`.
 """
 
+import errno
 import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from shared.errors import StorageFull, Unavailable
 from shared.logging import get_logger
 
 if TYPE_CHECKING:
@@ -42,10 +45,14 @@ class Steps:
     """Runs the steps of one workflow: a step that was finished before a crash is not run again."""
 
     def run(self, name: str, step: Callable[[], T]) -> T:
-        """Run a step, or return what it returned before. What it returns is written down as JSON."""
+        """Run a step, or return what it returned before. What it returns is written down as JSON.
+
+        Raises what the step raises, and `StorageFull`, `Unavailable` if nothing can be written down.
+        """
         from dbos import DBOS
 
-        return DBOS.run_step({"name": name}, step)
+        with translated_failures():
+            return DBOS.run_step({"name": name}, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,19 @@ class WorkflowOptions:
 
     url: str
     installation: str
+
+
+@contextmanager
+def translated_failures() -> Generator[None]:
+    """Turn what is wrong with the workflows' database into `StorageFull` or `Unavailable`."""
+    try:
+        yield
+    except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+        cause = getattr(error, "orig", None) or error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL or getattr(cause, "errno", None) == errno.ENOSPC:
+            raise StorageFull("The disk for jobs is full; free some space.") from error
+        raise Unavailable("The database of jobs cannot be used now.") from error
 
 
 class _Json:
@@ -80,14 +100,27 @@ class Workflows:
         self._idle = threading.Condition()
 
     def launch(self) -> dict[str, str]:
-        """Start, and take up what was under way; return the ids of those workflows and what they are about."""
+        """Start, and take up what was under way; return the ids of those workflows and what they are about.
+
+        Raises `StorageFull`, `Unavailable`; then it can be tried again.
+        """
         from dbos import DBOS
 
         _forward_log()
-        DBOS(config=self._config())  # pyright: ignore[reportArgumentType] -- its own TypedDict, all optional
-        self._workflow = DBOS.workflow(name=NAME)(self._function())
-        DBOS.launch()
-        self._forget_old()
+        with translated_failures():
+            try:
+                DBOS(config=self._config())  # pyright: ignore[reportArgumentType] -- its own TypedDict, all optional
+                self._workflow = DBOS.workflow(name=NAME)(self._function())
+                DBOS.launch()
+                return self._begun()
+            except (OSError, sqlite3.Error, SQLAlchemyError):
+                DBOS.destroy(destroy_registry=True)
+                raise
+
+    def _begun(self) -> dict[str, str]:
+        from dbos import DBOS
+
+        self.forget_old()
         begun = DBOS.list_workflows(
             status=["PENDING", "ENQUEUED"],
             workflow_id_prefix=self.prefix,
@@ -102,17 +135,13 @@ class Workflows:
         return f"bat_{self._options.installation}"
 
     def start(self, workflow_id: str, subject: str) -> None:
-        """Begin a workflow about something; one of the same id is not begun again."""
+        """Begin a workflow about something; one of the same id is not begun again. Raises as `launch` does."""
         from dbos import DBOS, SetWorkflowID
 
         if self._workflow is None:
             raise RuntimeError("launch comes first")
-        with SetWorkflowID(workflow_id):
+        with translated_failures(), SetWorkflowID(workflow_id):
             DBOS.start_workflow(self._workflow, workflow_id, subject)
-
-    def forget_old(self) -> None:
-        """Remove what is known of workflows that ended a day ago."""
-        self._forget_old()
 
     def close(self) -> None:
         """Stop. The bodies must be about to end with `Stopped`."""
@@ -140,7 +169,8 @@ class Workflows:
                 self._running -= 1
                 self._idle.notify_all()
 
-    def _forget_old(self) -> None:
+    def forget_old(self) -> None:
+        """Remove what is known of workflows that ended a day ago."""
         from dbos import DBOS
 
         old = DBOS.list_workflows(

@@ -78,9 +78,14 @@ class ToolsServer:
         return self.folder / "log"
 
     async def ask(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
-        """Return an answer's status and body."""
-        async with self.client.request(method, f"http://127.0.0.1:{self.port}{path}", **more) as answer:
-            return answer.status, json.loads(await answer.read())
+        """Return an answer's status and body; waits while retrieval is being opened."""
+        async with asyncio.timeout(_START_S):
+            while True:
+                async with self.client.request(method, f"http://127.0.0.1:{self.port}{path}", **more) as answer:
+                    body = json.loads(await answer.read())
+                if answer.status != 503 or body.get("error", {}).get("code") != "rag_unavailable":
+                    return answer.status, body
+                await asyncio.sleep(0.2)
 
     async def collection(self, name: str = "docs") -> str:
         """Make a collection and return its id."""
