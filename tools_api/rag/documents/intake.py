@@ -5,16 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from shared.errors import InvalidRequest, PayloadTooLarge, Unavailable
+from shared.errors import InvalidRequest, PayloadTooLarge
 from tools_api.rag.documents.names import label, media_type_of, unique_label
 from tools_api.rag.documents.originals import DraftWriter, Originals
 from tools_api.rag.documents.values import Draft, Limits
 from tools_api.rag.parsing.values import ArchiveRefused
 from tools_api.rag.values import Owner
-
-T = TypeVar("T")
 
 _MIB = 1024 * 1024
 
@@ -41,8 +39,7 @@ class Archives(Protocol):
         ...
 
     def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
-        """Yield each file in it: its relative name and its bytes. Raises `InvalidRequest`, `PayloadTooLarge` or
-        `Unavailable` for an archive that can't be taken apart."""
+        """Yield each file in it: its relative name and its bytes. Raises `ArchiveRefused`."""
         ...
 
 
@@ -123,9 +120,9 @@ class Intake:
                     self.files.append(file)
 
     async def _unpack(self, archives: Archives, file: Draft) -> bool:
-        async for name, content in _refusing(archives.members(file.path, file.name)):
+        async for name, content in archives.members(file.path, file.name):
             await self.begin(name, None)
-            async for data in _refusing(content):
+            async for data in content:
                 await self.write(data)
             await self.end()
         self._give_back(file.size)
@@ -147,15 +144,6 @@ class Intake:
         """Give back what was reserved, and remove what was not kept."""
         self._in_flight.add(self._owner, -self._reserved)
         await self._originals.discard(self._paths)
-
-
-async def _refusing(items: AsyncIterator[T]) -> AsyncGenerator[T]:
-    """Yield what an archive yields. What it raises is its own failure, and not that of the upload."""
-    try:
-        async for item in items:
-            yield item
-    except (InvalidRequest, PayloadTooLarge, Unavailable) as error:
-        raise ArchiveRefused(ParseFailure(code=error.code, message=error.message)) from None
 
 
 @asynccontextmanager

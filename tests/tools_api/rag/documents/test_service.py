@@ -11,6 +11,8 @@ from tests.tools_api.rag.documents.conftest import MakeIdle
 from tests.tools_api.rag.ingestion.harness import ADA, BOB, Files
 from tools_api.rag.collections.values import Grant
 from tools_api.rag.documents.intake import QuotaExceeded
+from tools_api.rag.parsing import ArchiveRefused
+from tools_api.rag.values import ParseFailure
 
 
 async def test_files_are_kept_and_queued(idle: MakeIdle) -> None:
@@ -242,7 +244,7 @@ class _OneArchive:
 class _BrokenArchive(_OneArchive):
     async def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
         yield "inside.txt", _bytes_of("inside")
-        raise PayloadTooLarge("It unpacks to too much.")
+        raise ArchiveRefused(ParseFailure(code="bomb", message="It unpacks to too much."))
 
 
 async def test_an_archive_that_is_refused_fails_alone(idle: MakeIdle) -> None:
@@ -253,7 +255,7 @@ async def test_an_archive_that_is_refused_fails_alone(idle: MakeIdle) -> None:
     failed, other = upload.files
     assert (failed.outcome, failed.document.state) == ("failed", "failed")
     assert failed.document.error
-    assert failed.document.error.code == "payload_too_large"
+    assert failed.document.error.code == "bomb"
     assert (other.document.name, other.outcome) == ("other.txt", "queued")
     assert service.kept() == [b"PK", b"other"]
     again = await service.documents.upload(ADA, "docs", Files({"files.zip": "PK", "more.txt": "x" * 13}))

@@ -106,7 +106,7 @@ class ToolsServer:
         assert status == 200, body
         return body
 
-    async def finished(self, job_id: str, within_s: float = 600) -> Any:
+    async def finished(self, job_id: str, within_s: float = 900) -> Any:
         """Wait until a job has ended."""
         async with asyncio.timeout(within_s):
             while (job := await self.job(job_id))["state"] in {"queued", "running"}:
