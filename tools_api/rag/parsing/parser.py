@@ -5,6 +5,7 @@ run. All files of a call belong to one owner, because a parser that is taken ove
 """
 
 import asyncio
+import compileall
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -16,7 +17,7 @@ import orjson
 from tools_api.rag.parsing.batches import Sized, next_batch, put_back, sent
 from tools_api.rag.parsing.failures import unavailable
 from tools_api.rag.parsing.run import ParsingRun
-from tools_api.rag.parsing.runtime import ENV, PARSE, trees_of
+from tools_api.rag.parsing.runtime import ENV, PARSE, SCRIPTS, trees_of
 from tools_api.rag.parsing.values import Bounds, Chunking, ParseInput, Result, too_large
 from tools_api.rag.values import ParseFailure
 from tools_api.sandbox import Job, Sandbox, SandboxFile
@@ -60,6 +61,7 @@ class Parser:
         """Start the sandbox if it has not been; one that could not be used is asked again from time to time."""
         async with self._starting:
             if self._asked_at is None:
+                await asyncio.to_thread(_compile, SCRIPTS.source)
                 await self._sandbox.start()
             elif not self._sandbox.report.available and time.monotonic() - self._asked_at > _ASK_AGAIN_S:
                 await self._sandbox.probe()
@@ -108,6 +110,11 @@ class Parser:
             env=ENV,
             keeps_output=False,
         )
+
+
+def _compile(scripts: Path) -> None:
+    """Compile the scripts once where they lie, if we may write there: every run would have to, and can't keep it."""
+    compileall.compile_dir(str(scripts), quiet=2)
 
 
 def _admitted(files: Sequence[ParseInput], bounds: Bounds) -> tuple[deque[Sized], dict[str, ParseFailure]]:

@@ -11,6 +11,7 @@ from tools_api.rag.parsing.values import Bounds, Result
 from tools_api.sandbox import Job, Outcome, Sandbox, SandboxBusy, SandboxUnavailable
 
 _GRACE_S = 2.0
+_LEAVES_WITHIN_S = 0.5
 _STOPPED = "The server was stopped before it came to this file."
 
 
@@ -53,6 +54,8 @@ class ParsingRun:
         try:
             async for result in self._told(running):
                 yield result
+            if self._progress.is_done:
+                await asyncio.wait({running}, timeout=_LEAVES_WITHIN_S)
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

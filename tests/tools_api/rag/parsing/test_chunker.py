@@ -60,14 +60,14 @@ HEADING = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.one_of(BLOCK, HEADING), max_size=12), st.one_of(st.none(), WORDS), st.integers(40, 200))
 def test_every_chunk_fits_and_stands_where_it_says(blocks: list[Block], title: str | None, limit: int) -> None:
     shown, chunks = chunked(blocks, limit=limit, title=title)
     must_hold(blocks, shown, chunks, limit, COUNTER)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.one_of(BLOCK, HEADING), max_size=12), st.integers(40, 200))
 def test_it_holds_without_a_tokenizer_too(blocks: list[Block], limit: int) -> None:
     shown, chunks = chunked(blocks, limit=limit, counter=Counter())

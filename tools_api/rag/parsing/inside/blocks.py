@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     Metadata = dict[str, str | int | float | bool]
 
 _CONTROLS: dict[int, str | None] = {
-    **dict.fromkeys((*range(9), *range(14, 32), 127, 0xFEFF, 0xFFFE)),
+    **dict.fromkeys((*range(9), *range(14, 32), *range(127, 160), 0xFEFF, 0xFFFE)),
     **dict.fromkeys((0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029), "\n"),
     0xA0: " ",
 }
-_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\xa0\u2028\u2029\ufeff\ufffe\ud800-\udfff]")
+_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff\ufffe\ud800-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
 

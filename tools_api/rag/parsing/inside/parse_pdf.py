@@ -25,6 +25,7 @@ _LONGEST_HEADING = 150
 _MOST_HEADING_LINES = 3
 _CLOSE = 1.4
 _EDGE_LINES = 2
+_LEADERS = re.compile(r"(?:[ .]\.){4,}[ .]*")
 _SPACES = re.compile(r"\s+")
 _NUMBERING = re.compile(r"^(?:chapter|section|appendix)?[\s\d.:A-Z–-]*?(?=[^\W\d_]{2})", re.IGNORECASE)
 _LIST_ITEM = re.compile(r"(?:[•▪◦–*·●■-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S")
@@ -70,7 +71,8 @@ def _content(pdf: Pdf, blocks: list[Block], unread: int) -> Content:
     )
     title = one_line(said.get("Title", ""))
     if not title or "." in title[-5:] or title.lower().startswith(("microsoft word", "untitled")):
-        title = next((block.text for block in blocks[:5] if block.kind == "heading"), title)
+        first = [block for block in blocks if block.kind == "heading" and block.page == 1]
+        title = min(first, key=lambda block: block.level).text if first else title
     return Content("application/pdf", blocks, title=title or None, pages=pdf.pages, metadata=metadata)
 
 
@@ -118,7 +120,7 @@ def _levels(pages: list[list[Line]]) -> dict[float, int]:
 def _page(lines: list[Line], levels: dict[float, int], marks: list[Bookmark]) -> Iterator[Block]:
     known = {_key(mark.title): mark.level for mark in marks}
     unplaced = {_key(mark.title): mark for mark in marks}
-    gaps = [one.bottom - other.bottom for one, other in pairwise(lines) if one.bottom > other.bottom]
+    gaps = [one.base - other.base for one, other in pairwise(lines) if one.base > other.base]
     usual_gap = median(gaps) if gaps else 0.0
     paragraph: list[Line] = []
     for level, group in _headed(lines, levels, known):
@@ -142,7 +144,9 @@ def _headed(lines: list[Line], levels: dict[float, int], known: dict[str, int]) 
     number = 0
     while number < len(lines):
         taken, level = 1, 0
-        for length in range(min(_MOST_HEADING_LINES, len(lines) - number), 0, -1):
+        for length in range(1, min(_MOST_HEADING_LINES, len(lines) - number) + 1):
+            if not any(letter.isalpha() for letter in lines[number].text):
+                break  # a page's number before a heading is none of its lines
             key = _key(" ".join(line.text for line in lines[number : number + length]))
             if key and key in known:
                 taken, level = length, known[key]
@@ -160,7 +164,7 @@ def _goes_on(lines: list[Line], number: int, size: float) -> bool:
     """Say whether a heading goes on in this line: it is as large, and close below."""
     if number >= len(lines) or lines[number].size != size:
         return False
-    return 0 < lines[number - 1].bottom - lines[number].bottom < _CLOSE * size
+    return 0 < lines[number - 1].base - lines[number].base < _CLOSE * size
 
 
 def _may_be_heading(text: str) -> bool:
@@ -176,7 +180,7 @@ def _key(title: str) -> str:
 
 def _begins(line: Line, last: Line, usual_gap: float) -> bool:
     """Say whether a line begins a paragraph."""
-    gap = last.bottom - line.bottom
+    gap = last.base - line.base
     if gap > 1.35 * usual_gap or gap < -usual_gap or abs(line.size - last.size) > 1.0:
         return True
     if _LIST_ITEM.match(line.text):
@@ -205,4 +209,4 @@ def _joined(lines: list[Line]) -> str:
             text = text[:-1] + line.text
         else:
             text = f"{text} {line.text}" if text else line.text
-    return text.strip()
+    return _LEADERS.sub(" … ", text).strip()

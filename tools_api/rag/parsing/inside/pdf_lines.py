@@ -24,12 +24,11 @@ _LONGEST_SIDE = 5000
 
 @dataclass(slots=True)
 class Line:
-    """A printed line: `size` is its first character's in points, `top` and `left` where it begins, in points."""
+    """A printed line, and its first character: the size in points, where it stands from below and from the left."""
 
     text: str
     size: float
-    top: float
-    bottom: float
+    base: float
     left: float
     page: int
 
@@ -109,12 +108,12 @@ class Pdf:
 
     def _placed(self, text_page: Any, index: int, text: str, page: int) -> Line:
         character = max(0, self._raw.FPDFText_GetCharIndexFromTextIndex(text_page, index))
-        left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-        self._raw.FPDFText_GetCharBox(text_page, character, left, right, bottom, top)
+        left, base = ctypes.c_double(), ctypes.c_double()
+        self._raw.FPDFText_GetCharOrigin(text_page, character, left, base)
         size = float(self._raw.FPDFText_GetFontSize(text_page, character))
         joined = text[:-1] + "-" if text[-1] in _HYPHENS else text
         plain = clean("".join("" if letter in _HYPHENS else letter for letter in joined))
-        return Line(plain, round(size, 1), top.value, bottom.value, left.value, page)
+        return Line(plain, round(size, 1), base.value, left.value, page)
 
 
 def _refusal(error: Any) -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 from array import array
 from bisect import bisect_left
 
@@ -28,6 +29,22 @@ _MOST_WORDS = 200_000
 _SPACE = re.compile(r"\s")
 _ASCII_WORD = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"\S+")
+
+
+_CHINESE = (
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B920, 0x2CEAF),
+    (0x2F800, 0x2FA1F),
+)
+"""What the tokenizer takes for a word of its own (as its library has them, slips included)."""
+_NOTHING = frozenset({"Cc", "Cf", "Co", "Cs"})
+"""Kinds of characters that it leaves out."""
+_RARE = re.compile("[^\u0020-\u052f\u2000-\u2bff\u3000-\u9fff\uac00-\ud7a3\uff00-\uffef]")
 
 
 class Counter:
@@ -95,20 +112,20 @@ class ModelCounter(Counter):
 
 
 class WordCounter(Counter):
-    """Counts as a tokenizer of BERT's kind does, which looks at each word by itself: so each is looked at once.
-
-    Words of ASCII letters are cut here, longest known piece first (WordPiece); the library is only loaded for others.
-    """
+    """Counts as a tokenizer of BERT's kind does (BertNormalizer, BertPreTokenizer, WordPiece): it looks at each word by
+    itself, so each is looked at once; and for most languages no library has to be loaded."""
 
     def __init__(self, file: str, said: Any) -> None:
-        model = said["model"]
         self._file = file
+        self._library: Counter | None = None
+        model, normalizer = said["model"], said["normalizer"]
         self._pieces: dict[str, int] = model["vocab"]
         self._prefix: str = model["continuing_subword_prefix"]
         self._longest = int(model["max_input_chars_per_word"])
-        self._lowers = bool(said["normalizer"]["lowercase"])
+        self._lowers = bool(normalizer["lowercase"])
+        strips: Any = normalizer.get("strip_accents")
+        self._strips = self._lowers if strips is None else bool(strips)
         self._known: dict[str, int] = {}
-        self._tokenizer: Any = None
         around: Any = said.get("post_processor") or {}
         parts: list[Any] = around.get("single", [])
         self.special = sum("SpecialToken" in part for part in parts) or 2
@@ -130,18 +147,42 @@ class WordCounter(Counter):
     def _learnt(self, words: list[str]) -> dict[str, int]:
         if len(self._known) > _MOST_WORDS:
             self._known = {}
-        others: list[str] = []
         for word in set(words).difference(self._known):
             if word.isascii() and word.isalnum():
                 self._known[word] = self._cut(word.lower() if self._lowers else word)
-            elif len(word) == 1 and word.isascii():
-                self._known[word] = 1
+            elif _RARE.search(word) and (exact := self._exact()):
+                self._known[word] = exact.count(word)
             else:
-                others.append(word)
-        for first in range(0, len(others), 1000):
-            some = others[first : first + 1000]
-            self._known.update(zip(some, self._encoded(some), strict=True))
+                self._known[word] = sum(map(self._cut, self._parts(word)))
         return self._known
+
+    def _exact(self) -> Counter | None:
+        """Return a counter that has the library, for letters whose Unicode tables differ; None where there is none."""
+        if self._library is None:
+            try:
+                self._library = ModelCounter(_load(self._file))
+            except (ImportError, ValueError):
+                self._library = Counter()
+        return self._library if isinstance(self._library, ModelCounter) else None
+
+    def _parts(self, word: str) -> Iterator[str]:
+        """Yield what a word is to the model: runs of letters, and marks and Chinese characters by themselves."""
+        if self._strips:
+            word = "".join(
+                letter for letter in unicodedata.normalize("NFD", word) if unicodedata.category(letter) != "Mn"
+            )
+        run = ""
+        for letter in word.lower() if self._lowers else word:
+            kind = unicodedata.category(letter)
+            if kind[0] == "P" or (letter.isascii() and not letter.isalnum()) or _is_chinese(ord(letter)):
+                if run:
+                    yield run
+                yield letter
+                run = ""
+            elif kind not in _NOTHING:
+                run += letter
+        if run:
+            yield run
 
     def _cut(self, word: str) -> int:
         if word in self._pieces or len(word) > self._longest:
@@ -156,14 +197,6 @@ class WordCounter(Counter):
                 return 1  # the whole word is unknown
             start, count = end, count + 1
         return count
-
-    def _encoded(self, words: list[str]) -> list[int]:
-        if self._tokenizer is None:
-            try:
-                self._tokenizer = _load(self._file)
-            except ImportError:  # where compiled packages can't be had
-                return [max(1, len(self._estimated(word))) for word in words]
-        return [len(item) for item in self._tokenizer.encode_batch_fast(words, add_special_tokens=False)]
 
     def _places(self, text: str) -> array[int]:
         starts = array("L")
@@ -187,6 +220,10 @@ class _Places:
         if self._found is None:
             self._found = self._find()
         return self._found[index]
+
+
+def _is_chinese(code: int) -> bool:
+    return any(first <= code <= last for first, last in _CHINESE) if code >= _CHINESE[0][0] else False
 
 
 def _pattern(text: str) -> re.Pattern[str]:
