@@ -7,7 +7,7 @@ room. It may be kept and used for as long as the collection exists.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from shared.errors import NotFound
 from tools_api.rag.index import generations, reading, snapshot
 from tools_api.rag.index.allowed import Allowed
 from tools_api.rag.index.checks import checked_query
+from tools_api.rag.index.failures import logged_failures
 from tools_api.rag.index.maintenance import Maintenance
 from tools_api.rag.index.opened import OpenCollection, allowed_ranges, open_collection
 from tools_api.rag.index.segment_rows import vectors_of
@@ -214,7 +215,10 @@ class CollectionIndex:
         self._upkeep.wake()
 
     async def abandon_generation(self) -> None:
-        """Go on with the old vectors, and forget what was filled in."""
+        """Go on with the old vectors, and forget what was filled in.
+
+        Documents that were put meanwhile are found by words only, until a generation is filled again.
+        """
         async with self._files() as opened:
             await generations.abandon(opened)
 
@@ -253,6 +257,9 @@ class CollectionIndex:
         async with self._opening:
             if self._users:
                 return False
+            if self._maintenance is not None:
+                with logged_failures(self.folder.name):
+                    await self._maintenance.purge()
             await self._close()
             return True
 
@@ -303,4 +310,8 @@ class CollectionIndex:
 
 
 def _size_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a segment that was merged just now
+            size += path.stat().st_size if path.is_file() else 0
+    return size

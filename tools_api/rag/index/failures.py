@@ -7,7 +7,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared.errors import StorageFull, Unavailable
+from shared.errors import StorageFull, TwinportError, Unavailable
+from shared.logging import get_logger
+
+_log = get_logger("rag.index")
 
 _NO_ROOM = frozenset(
     {
@@ -44,6 +47,15 @@ def storage_failures() -> Generator[None]:
         if error.errno in _NO_ROOM_ERRNO:
             raise StorageFull(_FULL) from error
         raise
+
+
+@contextmanager
+def logged_failures(what: str) -> Generator[None]:
+    """Log what went wrong in the background, where nobody waits for it; it is tried again later."""
+    try:
+        yield
+    except (TwinportError, sqlite3.Error, OSError, RuntimeError) as error:
+        _log.error("upkeep_failed", collection=what, error=repr(error))
 
 
 def require_room(folder: Path, bytes_needed: int, reserve_bytes: int) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from shared.durable import sync_folder
 from shared.errors import Conflict, NotFound
 from tools_api.rag.index import schema
-from tools_api.rag.index.failures import storage_failures
+from tools_api.rag.index.failures import logged_failures, storage_failures
 from tools_api.rag.index.threads import Threads
-from tools_api.rag.index.values import IndexOptions, Restored, RestoreLimits, VectorModel
+from tools_api.rag.index.values import UNFINISHED_MARK, IndexOptions, Restored, RestoreLimits, VectorModel
 from tools_api.rag.index.words_view import OpenWords
 from tools_api.rag.values import IndexType
 
@@ -38,12 +38,12 @@ class Indexes:
         self._options = options or IndexOptions()
         self._threads = Threads()
         self._known: OrderedDict[str, CollectionIndex] = OrderedDict()
-        self._resting: asyncio.Task[None] | None = None
+        self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Make the folder, and finish removals that a crash broke off."""
-        await asyncio.to_thread(_prepare, self._root)
-        self._resting = asyncio.create_task(self._rest_for_ever())
+        """Make the folder, and finish what a crash or a stop broke off, the longer parts of it in the background."""
+        unfinished = await asyncio.to_thread(_prepare, self._root)
+        self._upkeep = asyncio.create_task(self._keep_up(unfinished))
 
     async def open(self, collection_id: str, model: VectorModel, index_type: IndexType) -> "CollectionIndex":
         """Return the index of a collection, made with that model if it is not there. Raises `StorageFull`."""
@@ -84,9 +84,9 @@ class Indexes:
 
     async def aclose(self) -> None:
         """Close all files."""
-        if self._resting is not None:
-            self._resting.cancel()
-            await asyncio.wait([self._resting])
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.wait([self._upkeep])
         await asyncio.gather(*(index.retire() for index in self._known.values()))
         await asyncio.to_thread(self._threads.close)
 
@@ -105,10 +105,16 @@ class Indexes:
             raise NotFound("There is no such collection.", param="collection")
         return self._root / collection_id
 
-    async def _rest_for_ever(self) -> None:
+    async def _keep_up(self, unfinished: list[str]) -> None:
+        for collection_id in unfinished:
+            with logged_failures(collection_id):
+                index = await self.existing(collection_id)
+                if index is not None:
+                    await index.purge()
         while True:
             await asyncio.sleep(_TIDY_EVERY_S)
-            await self.rest_some()
+            with logged_failures("all"):
+                await self.rest_some()
 
     async def rest_some(self) -> None:
         """Close those that were not asked for the longest, until the others are within the limits."""
@@ -124,11 +130,14 @@ class Indexes:
                 excess, used = excess - 1, used - freed
 
 
-def _prepare(root: Path) -> None:
+def _prepare(root: Path) -> list[str]:
+    """Return the collections that were not closed, or closed before all that was deleted had left their files."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     for suffix in (_GONE, _UNFINISHED):
         for folder in root.glob(f"*{suffix}"):
             shutil.rmtree(folder)
+    marks = [*root.glob("*/chunks.db-wal"), *root.glob(f"*/{UNFINISHED_MARK}")]
+    return sorted({mark.parent.name for mark in marks})
 
 
 def _create(folder: Path, model: VectorModel, index_type: IndexType) -> None:

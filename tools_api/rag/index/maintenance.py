@@ -1,20 +1,17 @@
 """What happens to a collection in the background: sealing, merging, rewriting, and overwriting what was deleted."""
 
 import asyncio
-import sqlite3
 import time
 from contextlib import suppress
 
-from shared.errors import TwinportError
-from shared.logging import get_logger
 from tools_api.rag.index.dense import Built
+from tools_api.rag.index.failures import logged_failures
 from tools_api.rag.index.generations import clear_old_vectors
 from tools_api.rag.index.kinds import BuildStopped
 from tools_api.rag.index.opened import OpenCollection
 from tools_api.rag.index.plan import Work
 from tools_api.rag.index.truth import Changes
-
-_log = get_logger("rag.index")
+from tools_api.rag.index.values import UNFINISHED_MARK
 
 _RETRY_S = 30.0
 _NOTHING_DUE_S = 3600.0
@@ -51,6 +48,7 @@ class Maintenance:
         async with self._turn:
             await self._purge()
             await self._write_segments(purge=True)
+            await self._opened.write(self._mark)
 
     async def room(self) -> None:
         """Wait while the newest vectors are too many in memory."""
@@ -69,10 +67,14 @@ class Maintenance:
         return self._turn
 
     async def aclose(self) -> None:
-        """End soon, also while a segment is built."""
+        """End soon, also while a segment is built. Words of what was deleted have left the files then."""
         self._opened.dense.stopped = True
         self._wake.set()
         await self._running
+        if self._deleted_first is not None:
+            with logged_failures(self._opened.folder.name):
+                await self._purge_texts()
+        await self._opened.write(self._mark)
 
     def _on_change(self, changes: Changes) -> None:
         if changes.removed:
@@ -89,14 +91,10 @@ class Maintenance:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause_s)
             self._wake.clear()
-            try:
+            pause_s = _RETRY_S
+            with logged_failures(self._opened.folder.name), suppress(BuildStopped):
                 await self._round()
                 pause_s = self._pause_s()
-            except BuildStopped:
-                return
-            except (TwinportError, sqlite3.Error, OSError, RuntimeError) as error:
-                _log.error("upkeep_failed", error=repr(error))
-                pause_s = _RETRY_S
 
     async def _round(self) -> None:
         async with self._turn:
@@ -132,11 +130,8 @@ class Maintenance:
         return await loop.run_in_executor(opened.threads.background, opened.dense.build, work, opened.index_type)
 
     async def _purge(self) -> None:
-        opened, self._deleted_first = self._opened, None
-        if upto := await opened.write(lambda: opened.truth.words_to_purge):
-            await opened.words.reach(upto)
-            await opened.words.purge()
-            await opened.write(lambda: opened.truth.words_are_purged(upto))
+        await self._purge_texts()
+        opened = self._opened
         await clear_old_vectors(opened)
         while not opened.dense.stopped:
             if await opened.write(opened.truth.tidy):
@@ -144,3 +139,22 @@ class Maintenance:
             await asyncio.sleep(_READER_PAUSE_S)  # no event tells that a reader is done
         while not opened.dense.stopped and await opened.write(opened.truth.shrink):
             pass
+
+    async def _purge_texts(self) -> None:
+        opened, first = self._opened, self._deleted_first
+        self._deleted_first = None
+        try:
+            if upto := await opened.write(lambda: opened.truth.words_to_purge):
+                await opened.words.reach(upto)
+                await opened.words.purge()
+                await opened.write(lambda: opened.truth.words_are_purged(upto))
+        except BaseException:
+            self._deleted_first = first
+            raise
+
+    def _mark(self) -> None:
+        mark = self._opened.folder / UNFINISHED_MARK
+        if self._deleted_first is not None or self._opened.dense.dead_share:
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import Conflict
 from tools_api.rag.index import plan
 from tools_api.rag.index.checks import checked_documents
 from tools_api.rag.index.dense import Dense
@@ -82,8 +83,10 @@ class OpenCollection:
 
     async def search(self, query: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None) -> list[ScoredChunk]:
         """Search all parts, some of them at the same time if they are large."""
-        loop = asyncio.get_running_loop()
-        parts = self.dense.view.parts(self.threads.at_once)
+        loop, view = asyncio.get_running_loop(), self.dense.view
+        if query.shape != view.head.vectors.shape[1:]:
+            raise Conflict("The embedding model of this collection has just changed; embed the question again.")
+        parts = view.parts(self.threads.at_once)
         pool = self.threads.searches
         found = await asyncio.gather(
             *(loop.run_in_executor(pool, search_part, part, query, k, allowed) for part in parts)

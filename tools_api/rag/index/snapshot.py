@@ -18,8 +18,9 @@ from typing import Any
 
 import orjson
 
+from shared.errors import Conflict
 from tools_api.rag.index.failures import storage_failures
-from tools_api.rag.index.reading import Readers, all_documents, chunks_in
+from tools_api.rag.index.reading import Readers, all_documents, chunks_in, counts
 from tools_api.rag.index.rows import moment
 from tools_api.rag.values import Chunk, DocumentRecord, StoredChunk
 
@@ -66,16 +67,22 @@ def write_snapshot(readers: Readers, path: Path) -> None:
     """Write a snapshot of one moment; nothing is left at `path` if that fails. Blocking. Raises `StorageFull`."""
     try:
         with storage_failures(), readers.snapshot() as db, _new_archive(path) as archive:
-            counts = {"documents": 0, "chunks": 0}
+            _require_one_model(db)
+            written = {"documents": 0, "chunks": 0}
             digests = {
-                DOCUMENTS: _write(archive, DOCUMENTS, _document_lines(db, counts), zipfile.ZIP_DEFLATED),
-                CHUNKS: _write(archive, CHUNKS, _chunk_lines(db, counts), zipfile.ZIP_DEFLATED),
+                DOCUMENTS: _write(archive, DOCUMENTS, _document_lines(db, written), zipfile.ZIP_DEFLATED),
+                CHUNKS: _write(archive, CHUNKS, _chunk_lines(db, written), zipfile.ZIP_DEFLATED),
                 VECTORS: _write(archive, VECTORS, _vectors(db), zipfile.ZIP_STORED),
             }
-            archive.writestr(MANIFEST, orjson.dumps(_manifest(db, counts, digests), option=orjson.OPT_INDENT_2))
+            archive.writestr(MANIFEST, orjson.dumps(_manifest(db, written, digests), option=orjson.OPT_INDENT_2))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _require_one_model(db: sqlite3.Connection) -> None:
+    if counts(db)[2] is not None:
+        raise Conflict("This collection is being indexed anew for another embedding model; try again when it is done.")
 
 
 def _new_archive(path: Path) -> zipfile.ZipFile:
@@ -92,16 +99,16 @@ def _write(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes], compres
     return digest.hexdigest()
 
 
-def _document_lines(db: sqlite3.Connection, counts: dict[str, int]) -> Iterator[bytes]:
+def _document_lines(db: sqlite3.Connection, written: dict[str, int]) -> Iterator[bytes]:
     for document in all_documents(db):
-        counts["documents"] += 1
+        written["documents"] += 1
         yield _line({**document_json(document.record), "chunks": document.chunks})
 
 
-def _chunk_lines(db: sqlite3.Connection, counts: dict[str, int]) -> Iterator[bytes]:
+def _chunk_lines(db: sqlite3.Connection, written: dict[str, int]) -> Iterator[bytes]:
     after = 0
     while found := chunks_in(db, (after + 1, 2**62), _AT_ONCE):
-        counts["chunks"] += len(found)
+        written["chunks"] += len(found)
         yield b"".join(_line(chunk_json(stored.chunk)) for stored in found)
         after = found[-1].chunk_id
 
@@ -112,14 +119,14 @@ def _vectors(db: sqlite3.Connection) -> Iterator[bytes]:
         yield b"".join(row[0] for row in block)
 
 
-def _manifest(db: sqlite3.Connection, counts: dict[str, int], digests: dict[str, str]) -> dict[str, Any]:
+def _manifest(db: sqlite3.Connection, written: dict[str, int], digests: dict[str, str]) -> dict[str, Any]:
     row = db.execute("SELECT fingerprint, dimensions, index_type FROM collection").fetchone()
     return {
         "format": FORMAT,
         "fingerprint": row[0],
         "dimensions": row[1],
         "index_type": row[2],
-        **counts,
+        **written,
         "sha256": digests,
     }
 

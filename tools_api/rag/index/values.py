@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+UNFINISHED_MARK = "unfinished"
+"""The name of an empty file in a collection's folder: it was closed before all that was deleted had left its files."""
+
 
 @dataclass(frozen=True, slots=True)
 class VectorModel:

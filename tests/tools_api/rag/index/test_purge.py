@@ -1,8 +1,12 @@
 """What is deleted is in no file afterwards: not its text, not its name, not its metadata."""
 
+import asyncio
 import random
 from pathlib import Path
 
+import pytest
+
+from shared.errors import Conflict
 from tests.tools_api.rag.index.conftest import MODEL, document
 from tests.tools_api.rag.index.memory_words import MemoryWords
 from tools_api.rag.index.collection import CollectionIndex
@@ -124,3 +128,39 @@ def test_the_unused_parts_of_a_page_are_the_gap_and_the_free_blocks() -> None:
     page[400:404] = bytes([0, 0, 0, 20])
 
     assert unused_parts(bytes(page)) == [(10, 384), (404, 420)]
+
+
+async def test_what_a_stop_left_unfinished_is_finished_after_the_next_start(root: Path) -> None:
+    options = IndexOptions(head=16, reserve_bytes=0)
+    first = Indexes(root / "own", MemoryWords, options)
+    await first.start()
+    index = await first.open("c", MODEL, "Flat")
+    items = [document(f"n{number}", 4) for number in range(50)]
+    await index.put_many(items)
+    await index.settle()
+    await index.delete(["doc_n7"])
+    await first.aclose()
+    vector = items[7].vectors[0].tobytes()
+    assert b"n7 part" not in bytes_of(index.folder)
+    assert vector in bytes_of(index.folder)
+
+    again = Indexes(root / "own", MemoryWords, options)
+    await again.start()  # nobody asks for the collection
+    while vector in bytes_of(index.folder) or (index.folder / "unfinished").exists():
+        await asyncio.sleep(0.02)
+    await again.aclose()
+
+    assert not (index.folder / "unfinished").exists()
+
+
+async def test_a_snapshot_waits_for_the_new_model(index: CollectionIndex, root: Path) -> None:
+    await index.put_many([document("ada")])
+    await index.begin_generation("model-b", 12)
+
+    with pytest.raises(Conflict):
+        await index.snapshot(root / "snapshot")
+
+    assert not (root / "snapshot").exists()
+    await index.abandon_generation()
+    await index.snapshot(root / "snapshot")
+    assert (root / "snapshot").exists()
