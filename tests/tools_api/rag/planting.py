@@ -14,7 +14,7 @@ from tools_api.rag.index.values import VectorModel
 from tools_api.rag.tables import RagDocument
 from tools_api.rag.values import Chunk, DocumentRecord
 
-_DOCUMENTS = 3
+_DOCUMENTS = 2
 _CHUNKS = 2
 _FILLER = ["holiday", "plan", "and", "the", "budget", "report", "of", "account", "with", "secret", "password", "rule"]
 

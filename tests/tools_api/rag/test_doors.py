@@ -115,7 +115,7 @@ async def test_how_things_stand(serve_rag: ServeRag) -> None:
         "ready",
         "hashed-words",
     )
-    assert (status["collections"], status["documents"], status["chunks"]) == (1, 3, 6)
+    assert (status["collections"], status["documents"], status["chunks"]) == (1, 2, 4)
     assert (nobody["collections"], nobody["documents"]) == (0, 0)
 
 

@@ -87,12 +87,12 @@ async def attack(everybody: Sequence[Someone], questions: int) -> tuple[int, int
     return answered, own
 
 
-async def test_some_hundred_hostile_questions_bring_nothing_of_others(serve_rag: ServeRag) -> None:
+async def test_two_hundred_hostile_questions_bring_nothing_of_others(serve_rag: ServeRag) -> None:
     async with crowd(serve_rag) as (_, everybody):
-        answered, own = await attack(everybody, 300)
+        answered, own = await attack(everybody, 200)
 
-    assert answered > 100
-    assert own > 30, "the questions must be able to find something, or this shows nothing"
+    assert answered > 60
+    assert own > 20, "the questions must be able to find something, or this shows nothing"
 
 
 @pytest.mark.slow
@@ -106,36 +106,31 @@ async def test_thousands_of_hostile_questions_bring_nothing_of_others(serve_rag:
 
 async def everywhere(someone: Someone, of: Someone) -> str:
     """Return all that somebody is answered when they look for another's things at every door."""
-    said: list[str] = []
-    for canary in of.canaries:
-        half = canary[: len(canary) // 2]
-        questions: list[tuple[str, str, Any]] = [
-            ("POST", "/v1/rag/search", {"query": half, "mode": mode, "top_k": 100})
-            for mode in ("hybrid", "words", "dense")
-        ]
-        questions += [
-            ("POST", "/v1/rag/search", {"query": half, "collections": [of.collection_id]}),
-            ("POST", "/v1/rag/grep", {"pattern": half}),
-            ("POST", "/v1/rag/grep", {"pattern": ".*", "regex": True, "limit": 1000}),
-            ("POST", "/v1/tools/rag/invoke", {"arguments": {"query": half}, **someone.in_the_name}),
-            ("POST", "/v1/tools/rag/invoke", {"arguments": {"query": half, "action": "grep"}, **someone.in_the_name}),
-        ]
-        said += [(await someone.text(*question))[1] for question in questions]
-    for document in (*of.documents, *of.document_names):
-        arguments = {"query": "", "action": "read", "document": document}
-        said.append(
-            (await someone.text("POST", "/v1/tools/rag/invoke", {"arguments": arguments, **someone.in_the_name}))[1]
-        )
+    halves = [canary[: len(canary) // 2] for canary in of.canaries]
+    search, grep, tool = "/v1/rag/search", "/v1/rag/grep", "/v1/tools/rag/invoke"
+    questions: list[tuple[str, str, Any]] = [("POST", search, {"query": half}) for half in halves]
+    questions += [
+        ("POST", search, {"query": halves[0], "mode": "words", "collections": [of.collection_id]}),
+        ("POST", search, {"query": halves[0], "mode": "dense", "top_k": 100}),
+        ("POST", grep, {"pattern": halves[0]}),
+        ("POST", grep, {"pattern": ".*", "regex": True, "limit": 1000}),
+        ("POST", tool, {"arguments": {"query": halves[0]}, **someone.in_the_name}),
+        ("POST", tool, {"arguments": {"query": halves[0], "action": "grep"}, **someone.in_the_name}),
+        ("GET", f"/v1/rag/collections/{of.collection_id}/export", None),
+    ]
+    for document, name in zip(of.documents, of.document_names, strict=True):
         path = f"/v1/rag/collections/{of.collection_id}/documents/{document}"
-        said += [(await someone.text("GET", path + tail, None))[1] for tail in ("", "/chunks", "/content")]
-    said.append((await someone.text("GET", f"/v1/rag/collections/{of.collection_id}/export", None))[1])
-    return "\n".join(said)
+        read = {"query": "", "action": "read", "document": name}
+        questions.append(("POST", tool, {"arguments": read, **someone.in_the_name}))
+        questions += [("GET", path + tail, None) for tail in ("", "/chunks", "/content")]
+    return "\n".join([(await someone.text(*question))[1] for question in questions])
 
 
 def found(canaries: Sequence[str], said: str) -> list[str]:
     return [canary for canary in canaries if canary in said]
 
 
+@pytest.mark.slow
 async def test_what_was_shared_is_found_and_no_more_once_the_grant_is_taken_back(serve_rag: ServeRag) -> None:
     async with crowd(serve_rag) as (_, (anna, bert, cara, *_rest)):
         grants = f"/v1/rag/collections/{bert.collection_id}/grants"
@@ -149,10 +144,11 @@ async def test_what_was_shared_is_found_and_no_more_once_the_grant_is_taken_back
     assert found(bert.canaries, not_to_cara) == found(bert.canaries, revoked) == []
 
 
+@pytest.mark.slow
 async def test_a_deleted_document_is_unreachable_at_once_and_after_a_restart(serve_rag: ServeRag) -> None:
     async with crowd(serve_rag) as (_, (anna, *_others)):
         before = await everywhere(anna, anna)
-        for document in list(anna.documents)[:2]:
+        for document in list(anna.documents)[:1]:
             status, _ = await anna.text("DELETE", f"/v1/rag/collections/notes/documents/{document}", None)
             assert status == 200
         at_once = await everywhere(anna, anna)
@@ -160,11 +156,12 @@ async def test_a_deleted_document_is_unreachable_at_once_and_after_a_restart(ser
         restarted = await everywhere(anna.at(again.person("anna", KEY)), anna)
 
     assert set(found(anna.canaries, before)) == set(anna.canaries)
-    deleted = [canary for document in list(anna.documents)[:2] for canary in anna.documents[document]]
+    deleted = [canary for document in list(anna.documents)[:1] for canary in anna.documents[document]]
     assert found(deleted, at_once) == found(deleted, restarted) == []
     assert set(found(anna.canaries, restarted)) == set(anna.canaries) - set(deleted)
 
 
+@pytest.mark.slow
 async def test_a_deleted_collection_is_unreachable_at_once_and_after_a_restart(serve_rag: ServeRag) -> None:
     async with crowd(serve_rag) as (_, (anna, *_others)):
         status, _ = await anna.text("DELETE", "/v1/rag/collections/notes", None)

@@ -68,7 +68,7 @@ async def test_what_a_folder_holds_is_there_after_a_restart(serve_rag: ServeRag)
     async with serve_rag() as again:
         _, listed = await again.person("anna").ask("GET", "/v1/rag/collections")
 
-    assert [(one["id"], one["documents"]["indexed"]) for one in listed["data"]] == [(anna.collection_id, 3)]
+    assert [(one["id"], one["documents"]["indexed"]) for one in listed["data"]] == [(anna.collection_id, 2)]
 
 
 async def test_the_data_folder_belongs_to_one_process_at_a_time(serve_rag: ServeRag, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_a_restored_collection_is_found_as_before_under_ids_of_its_own(ser
 
     assert status == 201
     assert (made["name"], made["description"], made["metadata"]) == ("again", "Our notes", {"a": 1})
-    assert (made["chunk_tokens"], made["documents"]["indexed"], made["chunks"]) == (99, 4, 9)
+    assert (made["chunk_tokens"], made["documents"]["indexed"], made["chunks"]) == (99, 3, 7)
     assert (made["needs_reindex"], made["embedding_model"]) == (False, "hashed-words")
     assert "5521" in found["data"][0]["text"]
     assert found["data"][0]["page"] == 3
@@ -136,9 +136,9 @@ async def test_a_strangers_names_and_digests_lead_nowhere(serve_rag: ServeRag) -
         ]
 
     assert status == 201, made
-    assert len({one["name"] for one in documents["data"]}) == 4
+    assert len({one["name"] for one in documents["data"]}) == 3
     assert all(one["name"].startswith("etc/passwd") for one in documents["data"])
-    assert [status for status, _ in contents] == [404] * 4
+    assert [status for status, _ in contents] == [404] * 3
 
 
 def digest_of(content: bytes, name: str) -> str:
@@ -147,7 +147,7 @@ def digest_of(content: bytes, name: str) -> str:
 
 
 async def test_what_is_restored_counts_against_its_owners_share(serve_rag: ServeRag) -> None:
-    async with serve_rag(uploads=Limits(owner_files=6)) as rag:
+    async with serve_rag(uploads=Limits(owner_files=5)) as rag:
         anna = await owner_of_notes(rag)
         status, answer = await restore(anna.person, await snapshot(anna.person), "again")
         again, _ = await anna.person.ask("GET", "/v1/rag/collections/again")
