@@ -4,6 +4,7 @@ tantivy puts a checksum under each of its files but does not look at it when it 
 as wrong words, or end the process. Everything here can be filled again from the collection, so nothing is repaired.
 """
 
+import errno
 import json
 import shutil
 import struct
@@ -25,6 +26,7 @@ FORMAT = 1
 _PARTS = ("idx", "pos", "term", "store", "fast", "fieldnorm")
 _FOOTER_MAGIC = 1337  # tantivy: a file ends with JSON holding the checksum, the JSON's length and this number
 _READ_BYTES = 1 << 20
+_DAMAGE = frozenset({errno.ENOENT, errno.EIO, errno.EINVAL})  # the last one: shorter than a file of tantivy's can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,11 @@ def _is_sound(folder: Path) -> bool:
         return not leftover_files(folder)  # made, and ended before its first commit
     try:
         return all(_checks_out(folder / name) for segment in segments(folder) for name in files_of(segment))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+    except OSError as error:  # too many open files, say, is no damage
+        if error.errno in _DAMAGE:
+            return False
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
         return False
 
 
@@ -119,5 +125,5 @@ def _crc(read: Callable[[int], bytes], length: int) -> int:
 def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None

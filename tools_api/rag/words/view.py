@@ -4,7 +4,6 @@ Every change is one commit of tantivy, and the number of the change is a documen
 content agree. What is removed is only marked at first; `purge` rewrites the segments that hold such marks.
 """
 
-import os
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -13,16 +12,16 @@ from pathlib import Path
 import tantivy
 from tantivy import Order, Query
 
-from shared.errors import StorageFull
 from tools_api.rag.index.words_view import IdRange, OpenWords, WordsRow, WordsView
 from tools_api.rag.values import ScoredChunk
 from tools_api.rag.words.document import to_document
+from tools_api.rag.words.failures import full_disk_told
 from tools_api.rag.words.folder import open_folder
 from tools_api.rag.words.languages import Language
 from tools_api.rag.words.purge import Purge
 from tools_api.rag.words.question import having_phrases, id_range, most_possible, to_query, understand, within
 from tools_api.rag.words.schema import CHUNK_ID, COMMIT, STATE, UPTO, Analyzers
-from tools_api.rag.words.writer import HEAP_BYTES, Writer
+from tools_api.rag.words.writer import Writer
 
 _RANGES_IN_QUERY = 16
 """Up to as many ranges tantivy looks for matches in them only; of more, matches are picked afterwards."""
@@ -44,7 +43,8 @@ class TantivyWords:
     def __init__(self, folder: Path, analyzers: Analyzers, *, idle_s: float) -> None:
         self._folder = folder
         self._analyzers = analyzers
-        self._index = open_folder(folder, analyzers)
+        with full_disk_told(folder.parent):
+            self._index = open_folder(folder, analyzers)
         self._schema = self._index.schema
         self._purge = Purge(self._index, folder)
         self._writer = Writer(self._index, folder, idle_s=idle_s)
@@ -107,17 +107,8 @@ class TantivyWords:
 
     @contextmanager
     def _committing(self) -> Generator[tantivy.IndexWriter]:
-        """Give out the writer, and tell a full disk from what is wrong with the index.
-
-        tantivy's errors carry the reason as text only, and in a thread of its own not even that; the disk itself tells.
-        """
-        try:
-            with self._writer.writing() as writer:
-                yield writer
-        except (ValueError, RuntimeError, OSError) as error:
-            if _free_bytes(self._folder) < HEAP_BYTES:
-                raise StorageFull("The disk is full; what was searchable before still is.") from error
-            raise
+        with full_disk_told(self._folder), self._writer.writing() as writer:
+            yield writer
 
     def _add_state(self, writer: tantivy.IndexWriter, upto: int) -> None:
         """Add a new one and leave the old ones: removing them would mark their segments, for nothing."""
@@ -139,8 +130,3 @@ class TantivyWords:
 def _of(found: Iterable[ScoredChunk], allowed: Sequence[IdRange]) -> list[ScoredChunk]:
     starts = [start for start, _ in allowed]
     return [hit for hit in found if hit.chunk_id < allowed[bisect_right(starts, hit.chunk_id) - 1][1]]
-
-
-def _free_bytes(folder: Path) -> int:
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize

@@ -216,3 +216,13 @@ def test_threads_of_the_writer_end_when_it_has_nothing_to_do(open_words: Open) -
     assert threads() <= before
     words.apply(kettles(2), [], upto=2)
     assert ids(words) == [1, 2]
+
+
+@pytest.mark.parametrize("size", [0, 5, 40])
+def test_a_file_that_was_cut_off_makes_the_view_begin_anew(open_words: Open, folder: Path, size: int) -> None:
+    words = open_words()
+    words.apply(kettles(1), [], upto=7)
+    words.close()
+    cut = next(file for file in folder.iterdir() if file.suffix == ".store")
+    cut.write_bytes(cut.read_bytes()[:size])
+    assert open_words().applied_upto() == 0
