@@ -90,6 +90,18 @@ def picture_of(text: str) -> bytes:
     return file.getvalue()
 
 
+def scanned_pdf(picture: bytes) -> bytes:
+    """Make a PDF that is nothing but a picture."""
+    from reportlab.lib.utils import ImageReader
+    from reportlab.pdfgen.canvas import Canvas
+
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=(450, 80))
+    canvas.drawImage(ImageReader(io.BytesIO(picture)), 0, 0, 450, 80)
+    canvas.save()
+    return file.getvalue()
+
+
 def raw_pdf(objects: Iterable[bytes], *, trailer: bytes = b"/Root 1 0 R") -> bytes:
     """Make a PDF of objects that are given as they are, numbered from 1, with a right table of their places."""
     out = bytearray(b"%PDF-1.7\n")

@@ -1,9 +1,12 @@
 """Parsing in the real sandbox: results stream out, and a file that kills its run takes no other with it."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.tools_api.rag.parsing import made
 from tools_api.rag.parsing import Chunking, ParseInput, Parser, ParsingOptions, open_parser
 from tools_api.rag.parsing.values import Result
 from tools_api.rag.values import ParsedDocument, ParseFailure
@@ -44,6 +47,66 @@ async def test_each_file_comes_to_its_own_result(parser: Parser, tmp_path: Path,
     assert notes.chunks[0].text == "Grüße aus Köln"
     failures = {name: result.code for name, result in results.items() if isinstance(result, ParseFailure)}
     assert failures == {"empty.txt": "empty", "gone": "missing"}
+
+
+@pytest.mark.sandbox
+async def test_every_format_is_read_inside(parser: Parser) -> None:
+    def build(document: Any) -> None:
+        document.add_heading("Oil", 1)
+        document.add_paragraph("Change it.")
+
+    files = {
+        "a.pdf": made.pdf([[("Heading1", "Oil"), ("BodyText", "Change it every year.")]]),
+        "a.docx": made.docx(build),
+        "a.html": b"<h1>Oil</h1><p>Change it.</p>",
+        "a.md": b"# Oil\n\nChange it.",
+        "a.csv": b"name;price\npump;9\n",
+        "a.json": b'{"oil": ["change"]}',
+        "a.py": b"def oil():\n    change()\n",
+        "a.eml": b"From: a@b.example\nSubject: Oil\n\nChange it.\n",
+        "a.rtf": b"{\\rtf1 Oil\\par Change it.}",
+        "a.xlsx": workbook(),
+        "a.txt": "Öl wechseln, überall: größer, schöner, öfter.".encode("cp1252"),
+    }
+    results = await parsed(parser, *(file(name, content) for name, content in files.items()))
+    for name, result in results.items():
+        assert isinstance(result, ParsedDocument), (name, result)
+    headings = {
+        name: result.chunks[0].headings for name, result in results.items() if isinstance(result, ParsedDocument)
+    }
+    assert {name for name, path in headings.items() if path == ("Oil",)} == {
+        "a.pdf",
+        "a.docx",
+        "a.html",
+        "a.md",
+        "a.eml",
+    }
+
+
+@pytest.mark.sandbox
+async def test_pictures_of_text_are_read_where_there_is_a_tesseract(parser: Parser) -> None:
+    picture = made.picture_of("Change the oil")
+    results = await parsed(parser, file("a.png", picture), file("scan.pdf", made.scanned_pdf(picture)))
+    for result in results.values():
+        if Path("/usr/bin/tesseract").exists():
+            assert isinstance(result, ParsedDocument), result
+            assert "oil" in result.chunks[0].text.lower()
+        else:
+            assert isinstance(result, ParseFailure)
+            assert result.code == "needs_ocr"
+            assert "tesseract-ocr" in result.message
+
+
+def workbook() -> bytes:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    sheet.append(["name", "price"])
+    sheet.append(["pump", 9])
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
 
 
 async def test_without_a_sandbox_files_wait() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 
 from blocks import Block, Bounds, Content, Refused, clean, paragraphs
 
@@ -61,6 +60,8 @@ def _check_size(image: Any, bounds: Bounds) -> None:
 
 def read_picture(image: Any, page: int | None) -> Iterator[Block]:
     """Read one picture with tesseract. Raises `Refused` if that fails."""
+    import subprocess
+
     picture: Any = image.convert("L")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     buffer = io.BytesIO()
@@ -76,6 +77,8 @@ def read_picture(image: Any, page: int | None) -> Iterator[Block]:
 
 def _languages() -> str:
     """Return what is installed, English first."""
+    import subprocess
+
     listed = subprocess.run([TESSERACT, "--list-langs"], capture_output=True, text=True, check=False).stdout.split("\n")
     names = [name.strip() for name in listed[1:] if name.strip() and name.strip() not in {"osd", "equ"}]
     names.sort(key=lambda name: name != "eng")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 
 from blocks import Bounds, Refused, clean
@@ -47,6 +46,8 @@ class Pdf:
 
     def __init__(self, data: bytes, bounds: Bounds) -> None:
         try:
+            import ctypes
+
             import pypdfium2
             from pypdfium2 import raw
         except ImportError:
@@ -54,6 +55,7 @@ class Pdf:
                 "unsupported", "PDFs can't be read on this server: its sandbox runs no compiled code."
             ) from None
         self._raw: Any = raw
+        self._double = ctypes.c_double
         try:
             self._document: Any = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError as error:
@@ -108,7 +110,7 @@ class Pdf:
 
     def _placed(self, text_page: Any, index: int, text: str, page: int) -> Line:
         character = max(0, self._raw.FPDFText_GetCharIndexFromTextIndex(text_page, index))
-        left, base = ctypes.c_double(), ctypes.c_double()
+        left, base = self._double(), self._double()
         self._raw.FPDFText_GetCharOrigin(text_page, character, left, base)
         size = float(self._raw.FPDFText_GetFontSize(text_page, character))
         joined = text[:-1] + "-" if text[-1] in _HYPHENS else text

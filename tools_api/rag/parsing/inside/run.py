@@ -98,8 +98,11 @@ def _groups(first: Any, rest: Iterable[Any]) -> Iterable[list[Any]]:
 
 def _teller() -> Tell:
     """Keep the way out for ourselves: what a library prints goes to stderr."""
-    out = os.dup(1)
-    os.dup2(2, 1)
+    try:
+        out = os.dup(1)
+        os.dup2(2, 1)
+    except (OSError, AttributeError):  # on WASI, where no compiled library could print
+        out = 1
 
     def tell(said: dict[str, Any]) -> None:
         line = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
