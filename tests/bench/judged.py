@@ -76,14 +76,18 @@ def beir(folder: Path) -> Judged:
         question, document, grade = line.split("\t")
         judgements.setdefault(question, {})[document] = int(grade)
     judgements = {question: grades for question, grades in judgements.items() if any(g > 0 for g in grades.values())}
-    rows = map(json.loads, (folder / "corpus.jsonl").read_text().splitlines())
-    questions = map(json.loads, (folder / "queries.jsonl").read_text().splitlines())
     return Judged(
         folder.name,
-        [Text(row["_id"], row.get("title") or "", row["text"]) for row in rows],
-        {row["_id"]: row["text"] for row in questions if row["_id"] in judgements},
+        [Text(row["_id"], row.get("title") or "", row["text"]) for row in _rows(folder / "corpus.jsonl")],
+        {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl") if row["_id"] in judgements},
         judgements,
     )
+
+
+def _rows(file: Path) -> Iterator[dict[str, str]]:
+    """Yield the objects of JSON lines; a line ends with a line feed and nothing else."""
+    with file.open(encoding="utf-8", newline="\n") as lines:
+        yield from (json.loads(line) for line in lines if line.strip())
 
 
 def _fetched(name: str, downloads: Path) -> Path:
