@@ -170,7 +170,7 @@ class Platform:
     async def usage(self, model: str, *, calls: int = 1) -> list[dict[str, Any]]:
         """The usage rows of a model, as soon as that many calls are in the database."""
         rows: list[dict[str, Any]] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while sum(row["calls"] for row in rows) < calls:
                 await asyncio.sleep(0.02)
                 await self.recorder.flush()
@@ -186,7 +186,7 @@ class Platform:
     async def settled(self) -> set[str]:
         """The names of the app's tasks that belong to requests, once they had time to end."""
         running: set[str] = set()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             tasks = asyncio.all_tasks() - self.background
             running = {name for task in tasks if (name := _name_if_ours(task))}
@@ -225,7 +225,7 @@ async def serving(app: FastAPI) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not server.started:
                 assert not running.done(), "the server did not start"
                 await asyncio.sleep(0.01)
