@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 
 from config import Settings
