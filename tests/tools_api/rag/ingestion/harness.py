@@ -50,6 +50,7 @@ class World:
     encoder: HashEncoder = field(default_factory=HashEncoder)
     indexes: Any = field(default_factory=MemoryIndexes)
     """In memory, or the real ones."""
+    jobs_url: str | None = None
     limits: Limits = field(
         default_factory=lambda: Limits(file_bytes=1 << 20, files=1000, owner_bytes=1 << 30, owner_files=100_000)
     )
@@ -59,7 +60,7 @@ class World:
         access = Access(self.database)
         options = IngestionOptions(
             folder=self.folder / "rag",
-            jobs_url=f"sqlite:///{self.folder / 'jobs.db'}",
+            jobs_url=self.jobs_url or f"sqlite:///{self.folder / 'jobs.db'}",
             limits=self.limits,
             reindex=reindex,
             pace=Pace(**{"pause_s": 0.05, **pace}),
