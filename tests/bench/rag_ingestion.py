@@ -34,14 +34,15 @@ started, busy = time.perf_counter(), time.process_time()
 model.encode(texts, show_progress_bar=False)
 print(json.dumps([time.perf_counter() - started, time.process_time() - busy]))
 """
-_WORDS = (
+_PROSE = (
     "account agreement answer archive budget building change committee contract customer decision delivery design "
     "engine error evidence example figure garden growth harbour history index journey kitchen language letter library "
     "machine market measure meeting memory message method morning network number office order paper partner people "
     "period person picture place plan point policy price problem process product project question reason record report "
     "request result river road rule school season section security service signal source station status story street "
     "system table teacher theory ticket travel value version village voice water window winter word work worker year"
-).split()
+)
+_WORDS = _PROSE.split()
 
 
 def files(number: int, seed: int) -> dict[str, str]:
@@ -97,7 +98,7 @@ async def ingest(server: ToolsServer, number: int, seed: int) -> tuple[list[str]
 
 
 def _embedded(passage: dict[str, Any]) -> str:
-    return embedded_text(passage.get("title"), passage.get("headings") or (), passage["text"])
+    return embedded_text(passage["document"]["title"], passage["headings"], passage["text"])
 
 
 async def measure(options: argparse.Namespace, folder: Path) -> None:
