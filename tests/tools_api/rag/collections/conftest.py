@@ -1,23 +1,17 @@
-"""A catalogue in a file, without the rest of retrieval."""
-
-from collections.abc import AsyncGenerator
-from pathlib import Path
+"""A catalogue without the rest of retrieval."""
 
 import pytest
 
 from tests.tools_api.rag.encoders import NamedEncoder
-from tools_api.db import Database, Record
+from tools_api.db import Database
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.service import CollectionDefaults, CollectionService
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncGenerator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'tools.db'}")
-    async with database.transaction() as db:
-        await (await db.connection()).run_sync(Record.metadata.create_all)
-    yield database
-    await database.aclose()
+def database(any_catalogue: Database) -> Database:
+    """SQLite, and PostgreSQL where it is installed."""
+    return any_catalogue
 
 
 @pytest.fixture
