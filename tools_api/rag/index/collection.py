@@ -17,6 +17,7 @@ from tools_api.rag.index import generations, reading, snapshot
 from tools_api.rag.index.allowed import Allowed
 from tools_api.rag.index.checks import checked_query
 from tools_api.rag.index.failures import logged_failures
+from tools_api.rag.index.kinds import BuildStopped
 from tools_api.rag.index.maintenance import Maintenance
 from tools_api.rag.index.opened import OpenCollection, allowed_ranges, open_collection
 from tools_api.rag.index.segment_rows import vectors_of
@@ -254,12 +255,13 @@ class CollectionIndex:
 
     async def rest(self) -> bool:
         """Close the files, unless a call needs them now; the next call opens them again. Say whether it did."""
+        upkeep = self._maintenance
+        if upkeep is not None and not self._users:
+            with logged_failures(self.folder.name), suppress(BuildStopped):
+                await upkeep.purge()  # what is closed is not tidied up before somebody asks for it again
         async with self._opening:
             if self._users:
                 return False
-            if self._maintenance is not None:
-                with logged_failures(self.folder.name):
-                    await self._maintenance.purge()
             await self._close()
             return True
 
@@ -304,9 +306,11 @@ class CollectionIndex:
 
     async def _close(self) -> None:
         if self._opened is not None:
-            await self._upkeep.aclose()
-            await self._opened.aclose()
-            self._opened = self._maintenance = None
+            try:
+                await self._upkeep.aclose()
+                await self._opened.aclose()
+            finally:
+                self._opened = self._maintenance = None
 
 
 def _size_of(folder: Path) -> int:

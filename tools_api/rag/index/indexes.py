@@ -87,8 +87,12 @@ class Indexes:
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.wait([self._upkeep])
-        await asyncio.gather(*(index.retire() for index in self._known.values()))
+        await asyncio.gather(*(self._retire(index) for index in self._known.values()))
         await asyncio.to_thread(self._threads.close)
+
+    async def _retire(self, index: "CollectionIndex") -> None:
+        with logged_failures(index.folder.name):
+            await index.retire()
 
     def _index(self, collection_id: str) -> "CollectionIndex":
         """Blocking where it is the first: numpy is imported."""

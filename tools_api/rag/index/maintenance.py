@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 
+from shared.logging import get_logger
 from tools_api.rag.index.dense import Built
 from tools_api.rag.index.failures import logged_failures
 from tools_api.rag.index.generations import clear_old_vectors
@@ -19,6 +20,9 @@ _READER_PAUSE_S = 0.05
 _PURGE_SHARE = 9.0
 """Pauses between purges by themselves are at least so many times as long as the last one was: in a large collection one
 writes many words anew, and takes a tenth of the time at most."""
+
+
+_log = get_logger("rag.index")
 
 
 class Maintenance:
@@ -37,6 +41,7 @@ class Maintenance:
         opened.on_change = self._on_change
         self._wake.set()
         self._running = asyncio.create_task(self._run())
+        self._running.add_done_callback(_log_end)
 
     async def settle(self) -> None:
         """Do now what is due, and return when it is done. Raises `StorageFull`."""
@@ -70,11 +75,11 @@ class Maintenance:
         """End soon, also while a segment is built. Words of what was deleted have left the files then."""
         self._opened.dense.stopped = True
         self._wake.set()
-        await self._running
-        if self._deleted_first is not None:
-            with logged_failures(self._opened.folder.name):
+        await asyncio.wait([self._running])
+        with logged_failures(self._opened.folder.name):
+            if self._deleted_first is not None:
                 await self._purge_texts()
-        await self._opened.write(self._mark)
+            await self._opened.write(self._mark)
 
     def _on_change(self, changes: Changes) -> None:
         if changes.removed:
@@ -158,3 +163,8 @@ class Maintenance:
             mark.touch()
         else:
             mark.unlink(missing_ok=True)
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("upkeep_ended", error=repr(error))
