@@ -69,7 +69,8 @@ class AnswerView:
                 self._line(f"step {chunk.get('number')}: {chunk['title']}")
             case "source":
                 self._sources += 1
-                self._line(f"[{self._sources}] {(chunk.get('source') or {}).get('title')}")
+                source: JsonObject = chunk.get("source") or {}
+                self._line(f"[{self._sources}] {source.get('title')}")
             case "notice":
                 self._line(f"note: {chunk.get('message')}")
             case _:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cli.api_client import JsonObject
@@ -14,6 +14,7 @@ from cli.rag_progress import said
 
 _WORD = re.compile(r"\w{3,}")
 _SHOWN = 700
+_ID = 36
 
 
 def print_hits(out: Console, err: Console, answer: JsonObject, query: str) -> None:
@@ -35,7 +36,7 @@ def print_hits(out: Console, err: Console, answer: JsonObject, query: str) -> No
 
 
 def print_collections(out: Console, collections: Sequence[JsonObject]) -> None:
-    table = Table("collection", "documents", "", "owner", "id", box=None, pad_edge=False)
+    table = Table("collection", "documents", "", "owner", _id_column(), box=None, pad_edge=False)
     for one in collections:
         counts: JsonObject = one.get("documents") or {}
         remarks = [f"{counts[word]} {word}" for word in ("pending", "failed") if counts.get(word)]
@@ -47,7 +48,7 @@ def print_collections(out: Console, collections: Sequence[JsonObject]) -> None:
 
 
 def print_documents(out: Console, documents: Sequence[JsonObject]) -> None:
-    table = Table("document", "state", "pages", "chunks", "id", box=None, pad_edge=False)
+    table = Table("document", "state", "pages", "chunks", _id_column(), box=None, pad_edge=False)
     for one in documents:
         error: JsonObject = one.get("error") or {}
         state = f"{one.get('state')}: {error['message']}" if error.get("message") else one.get("state")
@@ -75,6 +76,11 @@ def print_failures(err: Console, failures: Sequence[JsonObject]) -> None:
         error: Any = document.get("error") or {}
         message = cast("JsonObject", error).get("message") or "failed"
         err.print(f"✗ {_line(document.get('name'))}: {_line(message)}", markup=False, soft_wrap=True)
+
+
+def _id_column() -> Column:
+    """Make the column of ids: half of one is none."""
+    return Column("id", no_wrap=True, min_width=_ID)
 
 
 def _marked(text: str, query: str) -> Text:
