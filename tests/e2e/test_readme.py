@@ -48,13 +48,13 @@ def test_the_tour_works_as_it_stands(twinport: Twinport, tmp_path: Path) -> None
         env=os.environ | settings,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     steps = done.stdout.split("=== step")[1:]
-    assert len(steps) == 9
-    account, hello, computed, streamed, sessions, _key, identity, _plot, commands = steps
+    assert len(steps) == 11
+    account, hello, computed, streamed, sessions, _key, identity, _plot, documents, from_files, commands = steps
     assert '"userId"' in account
     assert "Hello" in hello
     assert '"content":"The result is 84."' in computed
@@ -64,5 +64,11 @@ def test_the_tour_works_as_it_stands(twinport: Twinport, tmp_path: Path) -> None
     assert "Calculat" in sessions
     assert "built-in model" in identity
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert '"state":"finished"' in documents
+    assert '"citation":"security.md"' in documents
+    assert "People log in with a password of at least 12 characters. [1]" in documents
+    assert "[1] office.md" in from_files
+    assert "The kitchen is cleaned on Fridays." in from_files
+    assert "encoder: ready" in from_files
     assert "ada" in commands
     assert "twinport-tiny" in commands
