@@ -181,7 +181,7 @@ def test_a_deleted_document_is_gone(anna: Person, twinport: Twinport) -> None:
     (document,) = anna.call("GET", "/collections/passing/documents")[1]["data"]
 
     assert anna.call("DELETE", f"/collections/passing/documents/{document['id']}")[0] == 200
-    assert anna.search(canary) == []
+    assert canary not in str(anna.search(canary))
     assert anna.call("GET", f"/collections/passing/documents/{document['id']}/content")[0] == 404
     assert anna.call("POST", "/grep", {"pattern": canary})[1]["data"] == []
     deadline = time.monotonic() + PATIENCE_S
