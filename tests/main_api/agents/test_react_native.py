@@ -69,7 +69,7 @@ async def test_parallel_calls_run_at_the_same_time_and_are_reported_as_they_fini
         running += 1
         if running == 2:
             both_running.set()
-        await asyncio.wait_for(both_running.wait(), 5)
+        await asyncio.wait_for(both_running.wait(), 30)
         if name == "calculator":
             await asyncio.sleep(0.02)
         return ToolResult(ok=True, content=name)
@@ -389,7 +389,7 @@ async def test_cancelling_during_a_tool_stops_it_and_leaves_no_tasks():
     model = ScriptedModel(calls(CALL, ("python_coder", '{"code": "1"}')), says("never"))
     before = asyncio.all_tasks()
     run = asyncio.create_task(collect(react().run(task(model, toolbox=toolbox))))
-    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(started.wait(), 30)
     await asyncio.sleep(0)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):

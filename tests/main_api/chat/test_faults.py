@@ -242,7 +242,7 @@ async def test_a_model_that_stays_silent_is_a_504(impatient: Platform, way: str,
     answer = await impatient.chat(key, model, stream=streamed, **extra)
 
     assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await script.hung_up.wait()
 
 
@@ -257,7 +257,7 @@ async def test_a_model_that_falls_silent_ends_the_stream_with_an_error(impatient
     assert answer.text == "One"
     assert [error["code"] for error in answer.errors] == ["deadline_exceeded"]
     assert not answer.done
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await script.hung_up.wait()
 
 

@@ -246,7 +246,7 @@ async def raw_request(served: Platform, *lines: str, data: bytes = b"") -> bytes
         head = "\r\n".join(["POST /v1/chat/completions HTTP/1.1", "host: x", "connection: close", *lines, "", ""])
         writer.write(head.encode() + data)
         await writer.drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await reader.read()
     finally:
         writer.close()

@@ -119,18 +119,18 @@ async def test_a_hung_server_times_out_at_the_calls_own_limit():
         async with asyncio.timeout(30):
             result = await client.invoke("calculator", {})
         assert result.error.type == "timeout"
-        await asyncio.wait_for(server.hung_up.wait(), 3)
+        await asyncio.wait_for(server.hung_up.wait(), 30)
 
 
 async def test_cancelling_hangs_up():
     async with running() as (server, client):
         server.on_invoke = server.hang
         call = asyncio.create_task(client.invoke("calculator", {}))
-        await asyncio.wait_for(server.arrived.wait(), 3)
+        await asyncio.wait_for(server.arrived.wait(), 30)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(server.hung_up.wait(), 3)
+        await asyncio.wait_for(server.hung_up.wait(), 30)
 
 
 async def test_while_the_server_is_down_known_tools_are_marked():
