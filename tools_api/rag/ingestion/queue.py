@@ -17,6 +17,8 @@ from tools_api.rag.values import IndexType, Owner, ParseFailure
 
 _MAX_ATTEMPTS = 5
 """Batches that a document may be in without an end before it is given up: what it does to us is not worth more."""
+_SUSPECT_AFTER = 3
+"""Batches without an end after which a document is worked on alone: it may be the one that breaks them."""
 
 
 async def waiting_owners(db: AsyncSession, held: Sequence[str]) -> list[Owner]:
@@ -167,9 +169,12 @@ def _within(rows: Sequence[RagDocument], size: int) -> list[RagDocument]:
     chosen: list[RagDocument] = []
     for row in rows:
         size -= row.size
-        if size < 0 and chosen:
+        suspect = row.attempts >= _SUSPECT_AFTER
+        if chosen and (size < 0 or suspect):
             break
         chosen.append(row)
+        if suspect:
+            break
     return chosen
 
 

@@ -7,11 +7,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from shared.errors import StorageFull, TwinportError, Unavailable
+from shared.logging import get_logger
 from tools_api.rag.ingestion.bodies import Body, Work
 from tools_api.rag.ingestion.reindex import ReindexWork
 from tools_api.rag.ingestion.work import BatchWork, Tools
 from tools_api.rag.ingestion.workflows import Steps, Stopped, WorkflowOptions, Workflows
 from tools_api.rag.values import Owner
+
+_log = get_logger("rag")
 
 T = TypeVar("T")
 
@@ -102,6 +105,8 @@ class Runner:
         except (StorageFull, Unavailable) as obstacle:
             in_the_way, broke = obstacle, False
         finally:
+            if broke and not self._stopping:
+                _log.error("workflow_broke", workflow=workflow_id, exc_info=True)
             if not self._stopping:
                 self._loop.call_soon_threadsafe(partial(self._ended, workflow_id, in_the_way, broke=broke))
 

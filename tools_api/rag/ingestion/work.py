@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.errors import Conflict
+from shared.errors import Conflict, InvalidRequest
 from tools_api.db import Database
 from tools_api.embeddings.protocol import Encoder, EncoderModel
 from tools_api.rag.documents.locks import Locks
@@ -21,7 +21,7 @@ from tools_api.rag.index.values import DocumentToPut, VectorModel
 from tools_api.rag.ingestion import job_store, queue
 from tools_api.rag.ingestion.board import Board
 from tools_api.rag.ingestion.interruptible import unless
-from tools_api.rag.ingestion.protocol import Indexes, Parser
+from tools_api.rag.ingestion.protocol import Index, Indexes, Parser
 from tools_api.rag.ingestion.spool import Spool
 from tools_api.rag.ingestion.values import Batch, Done, Work
 from tools_api.rag.parsing.values import Chunking, ParseInput
@@ -226,11 +226,30 @@ class BatchWork:
                 batch.collection_id, VectorModel(model.fingerprint, model.dimensions), batch.index_type
             )
             try:
-                await index.put_many(wanted, fingerprint=model.fingerprint)
+                taken = await self._put_each(index, wanted, model.fingerprint)
             except Conflict:
-                await self._fail({put.record.id: NEEDS_REINDEX for put in wanted})
-                return
-            await self._finish(batch, wanted, model)
+                await self._refuse_old(batch, wanted, await index.model())
+            else:
+                await self._finish(batch, taken, model)
+
+    async def _put_each(self, index: Index, puts: Sequence[DocumentToPut], fingerprint: str) -> list[DocumentToPut]:
+        """Put documents together; if one of them can't be kept, one by one, so that it fails alone."""
+        try:
+            await index.put_many(puts, fingerprint=fingerprint)
+        except InvalidRequest as error:
+            if len(puts) == 1:
+                await self._fail({puts[0].record.id: ParseFailure(code="invalid", message=error.message)})
+                return []
+            return [one for put in puts for one in await self._put_each(index, [put], fingerprint)]
+        return list(puts)
+
+    async def _refuse_old(self, batch: Batch, puts: Sequence[DocumentToPut], held: VectorModel) -> None:
+        """Fail documents of a collection that has another model's vectors, which the catalogue knows from now on."""
+        if batch.fingerprint is None:
+            model = EncoderModel("unknown", held.dimensions, 0, held.fingerprint)
+            async with self._tools.database.transaction() as db:
+                await queue.set_model(db, batch.collection_id, model=model, now=_now())
+        await self._fail({put.record.id: NEEDS_REINDEX for put in puts})
 
     async def _finish(self, batch: Batch, puts: Sequence[DocumentToPut], model: EncoderModel) -> None:
         done = [Done(put.record.id, put.record.media_type, put.record.pages, len(put.chunks)) for put in puts]

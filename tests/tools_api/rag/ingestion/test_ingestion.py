@@ -227,3 +227,15 @@ async def test_the_news_of_a_job_begin_with_how_it_stands_and_end_with_it(world:
     assert percents == sorted(percents)
     assert len(percents) > 2
     assert set(documents.values()) == {"indexed"}
+
+
+async def test_a_file_that_brings_out_a_bug_is_given_up_and_takes_no_other_along(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        upload = await running.upload(
+            {**{f"{number}.txt": f"text {number}" for number in range(6)}, "bug.txt": "poison"}
+        )
+        job = await running.finished(upload.job_id)
+        [failed], _ = await running.documents.page(ADA, "docs", limit=10, after=None, state="failed")
+    assert dict(job.documents) == {"indexed": 6, "failed": 1}
+    assert (failed.name, failed.error and failed.error.code) == ("bug.txt", "gave_up")
