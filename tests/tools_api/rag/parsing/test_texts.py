@@ -100,6 +100,7 @@ def test_json_is_paths_and_values() -> None:
         ("a.rs", "pub(crate) fn go<T>(x: T) {}\nimpl Pump {\n}\n", ["go<T>", "Pump"]),
         ("a.sql", "CREATE TABLE pumps (id int);\nselect 1;\n", ["pumps"]),
         ("a.toml", "a = 1\n[tool.x]\nb = 2\n", ["", "tool.x"]),
+        ("a.py", "print(1)\n", [""]),
     ],
 )
 def test_code_is_cut_at_its_definitions(name: str, source: str, names: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from blocks import Block, Content, one_line
 
@@ -38,7 +39,7 @@ def parse_code(text: str) -> Content:
     blocks: list[Block] = []
     first = starts[0][0] if starts else len(lines)
     _add(blocks, None, lines[:first])
-    for (start, name), (end, _) in zip(starts, [*starts[1:], (len(lines), "")], strict=True):
+    for (start, name), (end, _) in pairwise([*starts, (len(lines), "")]):
         _add(blocks, name, lines[start:end])
     return Content("text/x-source", blocks)
 
