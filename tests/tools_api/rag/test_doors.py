@@ -1,6 +1,7 @@
 """Search, exact search, reading on, export and status over HTTP, with documents planted behind them."""
 
 import json
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -102,6 +103,29 @@ async def test_a_download_that_nobody_finishes_leaves_nothing_open(serve_rag: Se
         gone, _ = await anna.person.ask("DELETE", NOTES)  # waits for those who read the files
 
     assert gone == 200
+
+
+@pytest.mark.parametrize("removed", [True, False])
+async def test_an_upload_into_a_collection_that_goes_meanwhile_is_refused(serve_rag: ServeRag, removed: bool) -> None:
+    head = b'--b\r\ncontent-disposition: form-data; name="file"; filename="late.txt"\r\n\r\n'
+
+    async with serve_rag() as rag:
+        anna = rag.person("anna")
+        await anna.ask("POST", "/v1/rag/collections", json={"name": "notes"})
+
+        async def form() -> AsyncGenerator[bytes]:
+            yield head + b"too "
+            if removed:
+                await anna.ask("DELETE", NOTES)
+            yield b"late\r\n--b--\r\n"
+
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        status, answer = await anna.ask("POST", f"{NOTES}/documents", data=form(), headers=headers)
+
+    if removed:
+        assert (status, answer["error"]["code"]) == (404, "collection_not_found")
+    else:
+        assert (status, answer["documents"][0]["name"]) == (202, "late.txt")
 
 
 async def test_how_things_stand(serve_rag: ServeRag) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from shared.errors import Conflict, InvalidRequest, NotFound
 from shared.logging import get_logger
 from tools_api.db import Database
-from tools_api.rag.collections.access import Access
+from tools_api.rag.collections.access import Access, CollectionNotFound
 from tools_api.rag.collections.values import Collection
 from tools_api.rag.documents import store
 from tools_api.rag.documents.intake import Archives, InFlight, Intake, UploadSource, no_room, receiving
@@ -223,6 +223,8 @@ class DocumentService:
                 await self._originals.keep(collection.id, files)
                 async with self._database.transaction() as db:
                     await store.lock_owners(db)
+                    if not await store.is_there(db, collection.id):  # it was removed while the files came
+                        raise CollectionNotFound(collection.name)
                     now = datetime.now(UTC)
                     registered = await register(db, collection.id, who, files, metadata=metadata, now=now)
                     count, size = await store.used(db, collection.owner)

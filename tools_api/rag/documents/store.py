@@ -23,6 +23,12 @@ async def lock_owners(db: AsyncSession) -> None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _OWNERS_LOCK})
 
 
+async def is_there(db: AsyncSession, collection_id: str) -> bool:
+    """Say whether a collection is not being removed, and keep it so until the transaction ends."""
+    statement = select(RagCollection.state).where(RagCollection.id == collection_id).with_for_update()
+    return (await db.exec(statement)).first() == "active"
+
+
 async def used(db: AsyncSession, owner: Owner) -> tuple[int, int]:
     """Return the files and bytes of all documents of an owner."""
     statement = (
