@@ -16,6 +16,7 @@ from tools_api.rag.options import RagOptions
 from tools_api.rag.parsing import ParsingOptions
 from tools_api.rag.retrieval import RagUnavailable
 from tools_api.rag.tool import RagTool
+from tools_api.rag.words import LANGUAGES
 from tools_api.sandbox import SandboxOptions
 
 _HEAVY = ("sqlalchemy", "numpy", "faiss", "tantivy", "dbos", "torch", "alembic")
@@ -37,6 +38,10 @@ def test_the_process_is_imported_without_a_database_an_index_or_a_model() -> Non
     seen = subprocess.run([sys.executable, "-c", look], cwd=_ROOT, capture_output=True, text=True, check=True)
 
     assert seen.stdout.strip() == "[]"
+
+
+def test_the_setting_names_the_languages_that_there_are() -> None:
+    assert get_args(Settings.model_fields["rag_language"].annotation) == LANGUAGES
 
 
 async def test_a_database_that_is_down_costs_the_other_tools_nothing(serve: Serve, tmp_path: Path) -> None:
