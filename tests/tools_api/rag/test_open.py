@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from config import Settings
 from tests.tools_api.conftest import Serve
 from tests.tools_api.fakes import FakeTool
 from tests.tools_api.rag.conftest import ServeRag
