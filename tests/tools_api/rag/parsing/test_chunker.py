@@ -128,7 +128,9 @@ def test_pages_are_the_first_and_the_last_that_a_chunk_touches() -> None:
     assert [chunk[3:5] for chunk in chunks] == [(3, 5)]
 
 
-@pytest.mark.parametrize("text", ["x" * 200_000, "日" * 20_000, "\u0301" * 5000, "a " * 100_000])
+@pytest.mark.parametrize(
+    "text", ["x" * 200_000, "日" * 20_000, "\u0301" * 5000, "a " * 100_000, "アイウエオカキクケコ" * 300]
+)
 def test_a_line_without_end_is_cut(text: str) -> None:
     shown, chunks = chunked([Block("text", text.strip())])
     must_hold([Block("text", text.strip())], shown, chunks, 128, COUNTER)

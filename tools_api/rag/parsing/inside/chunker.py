@@ -77,8 +77,10 @@ class Chunker:
                 room = Room(room.tokens - heading_tokens)
             heading_tokens = heading_tokens + len(starts) if block.kind == "heading" else 0
             gap = "\n\n"
-            for text, tokens, inner_gap in pieces_of(block, starts, room, self._counter):
-                yield Piece(text, tokens, inner_gap or gap, block.page, headings, block.kind == "heading", leads)
+            for text, tokens, inner_gap, is_cut in pieces_of(block, starts, room, self._counter):
+                yield Piece(
+                    text, tokens, inner_gap or gap, block.page, headings, block.kind == "heading", leads, is_cut
+                )
                 gap, leads = "", False
 
     def _filled(self, pieces: Iterable[Piece]) -> Iterator[Passage]:
@@ -151,9 +153,7 @@ class Chunker:
 
     def _is_certain(self, passage: Passage) -> bool:
         """Say whether the pieces' sum is exact: it is where all of them begin and end at white space."""
-        return (
-            self._counter.is_additive and all(piece.gap for piece in passage.pieces[1:]) and passage.pieces[0].gap != ""
-        )
+        return self._counter.is_additive and not any(piece.is_cut for piece in passage.pieces)
 
     def _count(self, passage: Passage) -> int:
         text = embedded_text(self.title, passage.headings, passage.text)
@@ -176,7 +176,7 @@ class Chunker:
         yield self._part(whole, whole.text[middle:], gap)
 
     def _part(self, whole: Piece, text: str, gap: str) -> Passage:
-        piece = Piece(text, self._counter.count(text), gap, whole.page, whole.headings)
+        piece = Piece(text, self._counter.count(text), gap, whole.page, whole.headings, is_cut=True)
         return Passage([piece], whole.headings, piece.tokens)
 
     def _room(self, path: Path) -> tuple[Path, Room]:

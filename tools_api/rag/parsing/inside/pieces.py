@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokens import Counter, Starts
 
     Span = tuple[int, int]
+    Part = tuple[str, int, str, bool]
 
 _CHARACTERS_PER_TOKEN = 8
 """More have no tokens of their own any more: a word of a megabyte is a single unknown one to some models."""
@@ -38,6 +39,8 @@ class Piece:
     is_heading: bool = False
     leads: bool = False
     """Whether a section begins with it, so that its text says under which heading it stands."""
+    is_cut: bool = False
+    """Whether it begins or ends inside a word, so that its tokens may be others than they were in the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,11 @@ class Room:
         return self.holds(tokens_between(starts, *span), span[1] - span[0])
 
 
-def pieces_of(block: Block, starts: Starts, room: Room, counter: Counter) -> Iterator[tuple[str, int, str]]:
-    """Yield the text, the tokens and the gap of each piece of a block; the first one has none."""
+def pieces_of(block: Block, starts: Starts, room: Room, counter: Counter) -> Iterator[Part]:
+    """Yield of each piece of a block its text, its tokens, the gap before it, and whether it was cut inside a word."""
     text = block.text
     if room.holds(len(starts), len(text)):
-        yield text, len(starts), ""
+        yield text, len(starts), "", False
         return
     header = block.header if block.kind == "table" and text.startswith(block.header) else ""
     header_tokens = counter.count(header) if header else 0
@@ -78,13 +81,14 @@ def _spans(block: Block, starts: Starts, room: Room, begin: int) -> Iterator[Spa
     return _packed(block.text, (begin, len(block.text)), starts, room, ends)
 
 
-def _rendered(spans: Iterable[Span], text: str, starts: Starts, header: str) -> Iterator[tuple[str, int, str]]:
+def _rendered(spans: Iterable[Span], text: str, starts: Starts, header: str) -> Iterator[Part]:
     header_tokens = tokens_between(starts, 0, len(header))
     last_end: int | None = None
     for start, end in spans:
         gap = "" if last_end is None else "\n" if header else _gap(text[last_end:start])
         shown = f"{header}\n{text[start:end]}" if header else text[start:end]
-        yield shown, header_tokens + tokens_between(starts, start, end), gap
+        is_cut = text[max(0, start - 1) : start].strip() != "" or text[end : end + 1].strip() != ""
+        yield shown, header_tokens + tokens_between(starts, start, end), gap, is_cut
         last_end = end
 
 
