@@ -1,7 +1,7 @@
 """What a collection costs: questions over bare FAISS, memory, and adding a document to a small and to a large one.
 
     python -m tests.bench.rag [--sizes 1000,10000,100000] [--kinds Flat,IVF,HNSW] [--folder DIR]
-                              [--parts query,memory,update]
+                              [--parts query,memory,update,ingestion]
 
 Collections are filled with made-up text and vectors (`synthetic_chunks.py`), ten chunks a document, and with the index
 of words that the product has. Those in `--folder` are kept and used again by the next run; a million chunks take about
@@ -12,6 +12,8 @@ of words that the product has. Those in `--folder` are kept and used again by th
 * memory: of a fresh process with the collection open and searched, over what it took before.
 * update: time and written bytes (/proc/self/io) of one document of ten chunks, the median of 20, and apart what is done
   in the background afterwards. Goal: the same at a thousand and a million chunks within a factor of two.
+* ingestion: passages a second of a whole tools server over sentence-transformers alone (`rag_ingestion.py`), if asked
+  for by `--parts`. Goal: 0.85.
 """
 
 import argparse
@@ -231,6 +233,10 @@ def main() -> None:
     if options.measure:
         kind, _, size = options.measure.partition("-")
         asyncio.run(measure_memory(options.folder, int(size), kind))
+        return
+    if "ingestion" in options.parts.split(","):
+        subprocess.run([sys.executable, "-m", "tests.bench.rag_ingestion"], check=True)
+    if options.parts == "ingestion":
         return
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(bench(options.folder or Path(name), options))
