@@ -46,6 +46,11 @@ class Board:
             self._standing[document_id] = (state, percent)
             self.tell(job_id, [document_id])
 
+    def post_first(self, document_id: str, job_id: str | None, state: DocumentState, percent: int) -> None:
+        """Say how far a document is at least, if nobody has said it yet: after a restart, say."""
+        if document_id not in self._standing:
+            self.post(document_id, job_id, state, percent)
+
     def wipe(self, document_ids: Iterable[str]) -> None:
         """Forget documents: the database has the last word on them."""
         for document_id in document_ids:

@@ -21,12 +21,12 @@ from tools_api.rag.index.values import DocumentToPut, VectorModel
 from tools_api.rag.ingestion import job_store, queue
 from tools_api.rag.ingestion.board import Board
 from tools_api.rag.ingestion.interruptible import unless
+from tools_api.rag.ingestion.pieces import EMPTY, NEEDS_REINDEX, SLICE, groups_of, key_of, record_of, texts_of
 from tools_api.rag.ingestion.protocol import Index, Indexes, Parser
 from tools_api.rag.ingestion.spool import Spool
 from tools_api.rag.ingestion.values import Batch, Done, Work
 from tools_api.rag.parsing.values import Chunking, ParseInput
-from tools_api.rag.passages import embedded_text
-from tools_api.rag.values import Chunk, DocumentRecord, ParsedDocument, ParseFailure
+from tools_api.rag.values import ParsedDocument, ParseFailure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SLICE = 256
-"""Passages that are embedded between two marks in the spool, and small documents that are put together."""
 _SAY_EVERY_S = 0.5
 _PARSED, _EMBEDDED = 10, 95
 """Percents of a document when it has been read, and when its passages have been embedded."""
@@ -81,7 +79,7 @@ class BatchWork:
         if batch is None:
             return []
         sizes = await asyncio.to_thread(self._sizes, batch)
-        return [(group, passages > SLICE) for group, passages in _groups(sizes)]
+        return [(group, passages > SLICE) for group, passages in groups_of(sizes)]
 
     async def embed(self, document_id: str) -> bool:
         """Embed the next slice of a large document into the spool; say whether there is more to embed.
@@ -128,9 +126,9 @@ class BatchWork:
                 if isinstance(result, ParseFailure):
                     failures[document_id] = result
                 elif not result.chunks:
-                    failures[document_id] = _EMPTY
+                    failures[document_id] = EMPTY
                 else:
-                    await asyncio.to_thread(self._tools.spool.save, work.id, _key(work, chunking), result)
+                    await asyncio.to_thread(self._tools.spool.save, work.id, key_of(work, chunking), result)
                     self._tools.board.post(work.id, work.job_id, "embedding", _PARSED)
                 if failures and asyncio.get_running_loop().time() - said_at > _SAY_EVERY_S:
                     said_at = asyncio.get_running_loop().time()
@@ -142,7 +140,7 @@ class BatchWork:
 
     def _unread(self, batch: Batch, chunking: Chunking) -> list[Work]:
         spool = self._tools.spool
-        return [work for work in batch.documents if spool.load(work.id, _key(work, chunking)) is None]
+        return [work for work in batch.documents if spool.load(work.id, key_of(work, chunking)) is None]
 
     def _file(self, batch: Batch, work: Work) -> ParseInput:
         path = self._tools.originals.path(batch.collection_id, work.sha256)
@@ -166,7 +164,7 @@ class BatchWork:
         if work is None or parsed is None:
             return (False,)
         first = await asyncio.to_thread(self._rows, work, model)
-        texts = _texts(parsed, parsed.chunks[first : first + SLICE])
+        texts = texts_of(parsed, parsed.chunks[first : first + SLICE])
         if texts:
             vectors = await self._tools.encoder.embed(texts, "passage")
             await asyncio.to_thread(self._tools.spool.append, work.id, model.fingerprint, first, vectors)
@@ -184,7 +182,7 @@ class BatchWork:
         ready = [(work, parsed) for work, parsed in read if parsed is not None]
         vectors = await self._vectors(ready, model)
         puts = [
-            DocumentToPut(_record(work, parsed), parsed.chunks, rows)
+            DocumentToPut(record_of(work, parsed), parsed.chunks, rows)
             for (work, parsed), rows in zip(ready, vectors, strict=True)
         ]
         return (puts,)
@@ -199,7 +197,7 @@ class BatchWork:
             await asyncio.to_thread(self._tools.spool.vectors, work.id, model.fingerprint, model.dimensions)
             for work, _ in ready
         ]
-        missing = [_texts(parsed, parsed.chunks[len(rows) :]) for (_, parsed), rows in zip(ready, kept, strict=True)]
+        missing = [texts_of(parsed, parsed.chunks[len(rows) :]) for (_, parsed), rows in zip(ready, kept, strict=True)]
         texts = [text for some in missing for text in some]
         made = await self._tools.encoder.embed(texts, "passage") if texts else np.empty((0, model.dimensions), "f4")
         for work, parsed in ready:
@@ -278,10 +276,12 @@ class BatchWork:
     async def _parsed(self, batch: Batch, work: Work) -> ParsedDocument | None:
         """Return what was read of a document; reads it again if the spool has lost it."""
         chunking = await self._chunking(batch)
-        parsed = await asyncio.to_thread(self._tools.spool.load, work.id, _key(work, chunking))
+        parsed = await asyncio.to_thread(self._tools.spool.load, work.id, key_of(work, chunking))
         if parsed is None:
             await self._parse(replace(batch, documents=(work,)))
-            parsed = await asyncio.to_thread(self._tools.spool.load, work.id, _key(work, chunking))
+            parsed = await asyncio.to_thread(self._tools.spool.load, work.id, key_of(work, chunking))
+        if parsed is not None:
+            self._tools.board.post_first(work.id, work.job_id, "embedding", _PARSED)
         return parsed
 
     async def _chunking(self, batch: Batch) -> Chunking:
@@ -292,47 +292,6 @@ class BatchWork:
         percent = _PARSED + (_EMBEDDED - _PARSED) * done // max(1, passages)
         state = "indexing" if done >= passages else "embedding"
         self._tools.board.post(work.id, work.job_id, state, percent)
-
-
-_EMPTY = ParseFailure(code="empty", message="There is no text in the file.")
-NEEDS_REINDEX = ParseFailure(
-    code="needs_reindex",
-    message="The collection has vectors of another embedding model; index it anew (`POST …/reindex`), then try again.",
-    retryable=True,
-)
-
-
-def _groups(sizes: Sequence[tuple[str, int]]) -> list[tuple[list[str], int]]:
-    """Put documents together until they have a slice of passages; one that has more stands alone."""
-    groups: list[tuple[list[str], int]] = []
-    for document_id, passages in sizes:
-        if groups and groups[-1][1] + passages <= SLICE:
-            groups[-1] = ([*groups[-1][0], document_id], groups[-1][1] + passages)
-        else:
-            groups.append(([document_id], passages))
-    return groups
-
-
-def _texts(parsed: ParsedDocument, chunks: Sequence[Chunk]) -> list[str]:
-    return [embedded_text(parsed.title, chunk.headings, chunk.text) for chunk in chunks]
-
-
-def _key(work: Work, chunking: Chunking) -> str:
-    """Say of which content, under which name and by which rules chunks are."""
-    return f"{work.sha256} {chunking.tokens} {chunking.tokenizer is not None} {work.name}"
-
-
-def _record(work: Work, parsed: ParsedDocument) -> DocumentRecord:
-    return DocumentRecord(
-        id=work.id,
-        name=work.name,
-        media_type=parsed.media_type,
-        sha256=work.sha256,
-        created_at=work.created_at,
-        title=parsed.title,
-        pages=parsed.pages,
-        metadata={**parsed.metadata, **work.attributes},
-    )
 
 
 def _now() -> datetime:

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Unavailable
 from tests.tools_api.rag.ingestion.harness import ADA, BOB, World
-from tools_api.rag.ingestion.work import SLICE
+from tools_api.rag.ingestion.pieces import SLICE
 
 pytestmark = pytest.mark.slow  # starts the workflows' engine
 

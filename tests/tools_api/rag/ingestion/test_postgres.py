@@ -7,7 +7,7 @@ import pytest
 
 from tests.tools_api.rag.ingestion.harness import ADA, World
 from tools_api.db import Database
-from tools_api.rag.ingestion.work import SLICE
+from tools_api.rag.ingestion.pieces import SLICE
 
 pytestmark = pytest.mark.slow
 
