@@ -26,6 +26,7 @@ from tools_api.embeddings.options import EncoderOptions, thread_count
 
 _log = get_logger("encoder")
 _ROOT = Path(__file__).resolve().parents[2]
+_PYTHONPATH = [str(_ROOT)]
 _LAST_WORDS = 5
 _END_S = 2.0
 """How long a child that closed its socket may take to be gone."""
@@ -157,7 +158,7 @@ def _environment(options: EncoderOptions) -> dict[str, str]:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
-        "PYTHONPATH": str(_ROOT),
+        "PYTHONPATH": os.pathsep.join(_PYTHONPATH),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
