@@ -27,6 +27,7 @@ async def examine() -> list[Finding]:
             "main API": machine_checks.main_server(http, settings),
             "sandbox": part_checks.sandbox(settings),
             "engine": part_checks.engine(http, settings),
+            "encoder": part_checks.encoder(settings),
             "ollama": part_checks.ollama(http, settings),
             "providers": part_checks.providers(settings),
             "network": part_checks.network(http, settings),

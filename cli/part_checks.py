@@ -12,6 +12,7 @@ from cli.finding import Finding
 from config import Settings
 from shared.errors import TwinportError
 
+_ENCODER_PACKAGES = ("torch", "sentence_transformers", "transformers")
 _KEYED = ("openai", "openrouter", "anthropic", "google")
 
 
@@ -100,6 +101,24 @@ def _engine_advice(settings: Settings) -> str:
     if sys.platform == "linux":
         return "Is libgomp there? Debian, Ubuntu: apt-get install libgomp1"
     return "Run: bash deploy/bootstrap.sh runtime"
+
+
+async def encoder(settings: Settings) -> Finding:
+    """Look for what the encoder of documents needs, without loading it."""
+    import importlib.util
+
+    from tools_api.embeddings.files import find_model
+
+    if settings.rag_embeddings_url is not None:
+        return Finding(part="encoder", state="ok", detail=f"{settings.rag_embedding_model} by RAG_EMBEDDINGS_URL")
+    missing = [name for name in _ENCODER_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        detail = f"documents are found by their words only: {', '.join(missing)} is missing"
+        return Finding(part="encoder", state="off", detail=detail, advice="Run: bash deploy/bootstrap.sh runtime")
+    downloads = settings.data_dir / "models" / "embeddings"
+    here = await asyncio.to_thread(find_model, settings.rag_embedding_model, downloads)
+    detail = settings.rag_embedding_model if here else f"{settings.rag_embedding_model}, which the start downloads"
+    return Finding(part="encoder", state="ok", detail=detail)
 
 
 async def ollama(http: aiohttp.ClientSession, settings: Settings) -> Finding:

@@ -140,3 +140,20 @@ def test_on_this_machine_the_bundled_model_answers(settings: Settings) -> None:
         assert found["sandbox"]["state"] == "ok", found["sandbox"]
     assert [finding for finding in found.values() if finding["state"] == "broken"] == []
     assert result.exit_code == 0
+
+
+async def test_the_encoder_is_off_without_its_packages_and_ok_with_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = await part_checks.encoder(settings)
+    assert (finding.state, finding.detail) == ("ok", "all-MiniLM-L6-v2")
+    monkeypatch.setattr(part_checks, "_ENCODER_PACKAGES", ("numpy", "no_such_package"))
+    finding = await part_checks.encoder(settings)
+    assert (finding.state, "no_such_package is missing" in finding.detail) == ("off", True)
+    assert "bootstrap.sh" in finding.advice
+
+
+async def test_the_encoder_of_another_api_needs_no_package(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_checks, "_ENCODER_PACKAGES", ("no_such_package",))
+    remote = load_settings(data_dir=settings.data_dir, rag_embeddings_url="http://embeddings.example/v1")
+    assert (await part_checks.encoder(remote)).state == "ok"

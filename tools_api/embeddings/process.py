@@ -157,6 +157,8 @@ def _environment(options: EncoderOptions) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": "1",  # a batch has one thread, see child/serving.py
+        "MKL_NUM_THREADS": "1",
         "TRANSFORMERS_VERBOSITY": "error",
         "PYTHONPATH": os.pathsep.join(_PYTHONPATH),
         "PYTHONDONTWRITEBYTECODE": "1",

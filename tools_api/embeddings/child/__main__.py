@@ -54,7 +54,7 @@ def main() -> None:
     queue = begin_reading(line)  # it notices, too, if the tools API ends while a model is downloaded or loaded
     loaded = Loaded()
     try:
-        _set_threads(wanted["threads"])
+        _need_torch()
         found = _load_texts(loaded, wanted)
     except CannotLoad as failure:
         line.send(pack(Kind.FAILED, json.dumps({"reason": str(failure)}).encode()))
@@ -62,7 +62,8 @@ def main() -> None:
     line.send(pack(Kind.READY, json.dumps(found).encode()))
     if wanted["rerank_model"]:
         threading.Thread(target=_load_pairs, args=(line, loaded, wanted), daemon=True).start()
-    serve(line, queue, loaded)
+    on_processor = loaded.texts is None or loaded.texts.on_processor
+    serve(line, queue, loaded, threads=wanted["threads"] if on_processor else 1, on_processor=on_processor)
 
 
 def _load_texts(loaded: Loaded, wanted: dict[str, Any]) -> dict[str, Any] | None:
@@ -98,14 +99,14 @@ def _load_pairs(line: Line, loaded: Loaded, wanted: dict[str, Any]) -> None:
     line.send(pack(Kind.RERANKER, json.dumps({"failed": failed}).encode()))
 
 
-def _set_threads(threads: int) -> None:
+def _need_torch() -> None:
     try:
         import torch
     except ImportError as error:
         raise CannotLoad(
             "the package torch is missing or broken, which the set-up could not install; start the servers again"
         ) from error
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # in each of the threads that compute
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ the two stands the queue, which forms the batches. A model whose input is not pl
 one) is handed the texts themselves when they are computed.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +40,14 @@ class TextModel:
             str(folder), device=device, local_files_only=True, trust_remote_code=False
         )
         self._model.eval()
+        self._tokenizing = threading.Lock()  # a tokenizer is for one thread at a time
         self.max_tokens = int(self._model.max_seq_length or 0) or 8192
         self.dimensions = int(self._model.get_embedding_dimension() or 0) or self._measured()
 
     def prepare(self, task: Task, texts: Sequence[str], *, count_cut: bool) -> list[Prepared]:
         name = "query" if task is Task.QUERY else "document"
-        features = self._model.preprocess(list(texts), prompt=self._prompt(task), task=name)
+        with self._tokenizing:
+            features = self._model.preprocess(list(texts), prompt=self._prompt(task), task=name)
         return _split(self._model, texts, features, self.max_tokens if count_cut else None)
 
     def run(self, task: Task, batch: Sequence[Prepared]) -> "torch.Tensor":
@@ -52,12 +55,18 @@ class TextModel:
         import torch
 
         name = "query" if task is Task.QUERY else "document"
-        features = _joined(self._model, batch) or self._model.preprocess(
-            [item.features for item in batch], prompt=self._prompt(task), task=name
-        )
+        features = _joined(self._model, batch)
+        if features is None:
+            with self._tokenizing:
+                texts = [item.features for item in batch]
+                features = self._model.preprocess(texts, prompt=self._prompt(task), task=name)
         with torch.inference_mode():
             found = self._model(_on(self._model.device, features), task=name)["sentence_embedding"]
             return torch.nn.functional.normalize(found.float(), p=2, dim=1).cpu()
+
+    @property
+    def on_processor(self) -> bool:
+        return self._model.device.type == "cpu"
 
     def _prompt(self, task: Task) -> str | None:
         names = ("query",) if task is Task.QUERY else _PASSAGE_PROMPTS
@@ -91,7 +100,9 @@ class PairModel:
         """Return one row of one column for each pair: the logistic function of the model's score."""
         import torch
 
-        features = _joined(self._model, batch) or self._model.preprocess([item.features for item in batch])
+        features = _joined(self._model, batch)
+        if features is None:
+            raise ValueError("this cross-encoder does not take plain tokens")
         with torch.inference_mode():
             scores = self._model(_on(self._model.device, features))["scores"]
             return torch.sigmoid(scores.float()).reshape(-1, 1).cpu()

@@ -146,6 +146,17 @@ class Queue:
                         break
                 self._changed.wait()
 
+    def filled(self, batch: Sequence[Item], rows: Sequence[bytes]) -> list[Part]:
+        """Put the rows of a batch into their parts and return the parts that are whole now."""
+        done: list[Part] = []
+        with self._changed:
+            for item, row in zip(batch, rows, strict=True):
+                item.part.rows[item.place] = row
+                item.part.missing -= 1
+                if item.part.missing == 0:
+                    done.append(item.part)
+        return done
+
     def _queue_items(self, lane: _Lane, part: Part, texts: Sequence[Prepared]) -> None:
         waiting = lane.oldest.setdefault(part.call, deque())
         for place, prepared in enumerate(texts):

@@ -1,7 +1,9 @@
-"""The three threads of the encoder's child: one reads, one prepares, one computes.
+"""The threads of the encoder's child: one reads, one prepares, and the others compute.
 
 The one that reads is also the lifeline: the socket ends with the tools API, however that ends, and this process too.
-How many tokens make a batch is measured: as many as take `_BATCH_S`, since a question waits for the batch in progress.
+On processors every batch is computed by one thread, several batches at once: threads that share a batch wait for each
+other after each of its hundreds of steps, which costs most of the time where other processes want the processors too.
+How many tokens make a batch is measured: as many as take `_BATCH_S`, since a question waits for a batch in progress.
 """
 
 import os
@@ -14,7 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from tools_api.embeddings.child.queue import Item, Part, Prepared, Queue
+from tools_api.embeddings.child.queue import Part, Prepared, Queue
 from tools_api.embeddings.frames import (
     HEAD,
     BrokenFrame,
@@ -34,7 +36,7 @@ _LEARNING_RATE = 0.2
 
 
 class Models(Protocol):
-    """What computes: `prepare` in one thread, `run` in another."""
+    """What computes: `prepare` in one thread, `run` in several others."""
 
     def prepare(self, part: Part) -> list[Prepared]: ...
 
@@ -76,8 +78,10 @@ class Line:
 class Budget:
     """How many tokens a batch may have, learnt for each task from the time that batches took."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_processor: bool) -> None:
         self._seconds_a_token: dict[Task, float] = {}
+        self.clock: Callable[[], float] = time.thread_time if on_processor else time.perf_counter
+        """On a processor the time that the thread had of it: that others want it too makes no batch shorter."""
 
     def tokens(self, task: Task) -> int:
         known = self._seconds_a_token.get(task)
@@ -97,10 +101,13 @@ def begin_reading(line: Line) -> Queue:
     return queue
 
 
-def serve(line: Line, queue: Queue, models: Models) -> None:
-    """Answer until the tools API ends."""
+def serve(line: Line, queue: Queue, models: Models, *, threads: int, on_processor: bool) -> None:
+    """Answer until the tools API ends, computing with so many threads."""
+    budget = Budget(on_processor=on_processor)
     threading.Thread(target=_or_end, args=(_prepare, line, queue, models), daemon=True).start()
-    _compute(line, queue, models)
+    for _ in range(threads - 1):
+        threading.Thread(target=_or_end, args=(_compute, line, queue, models, budget), daemon=True).start()
+    _or_end(_compute, line, queue, models, budget)
 
 
 def _or_end(work: Callable[..., None], *arguments: Any) -> None:
@@ -138,12 +145,11 @@ def _prepare(line: Line, queue: Queue, models: Models) -> None:
         queue.prepared(part, prepared)
 
 
-def _compute(line: Line, queue: Queue, models: Models) -> None:
-    budget = Budget()
+def _compute(line: Line, queue: Queue, models: Models, budget: Budget) -> None:
     while True:
         batch = queue.next_batch(budget.tokens)
         task = batch[0].part.texts.task
-        started = time.perf_counter()
+        started = budget.clock()
         try:
             rows = models.run(task, [item.prepared for item in batch])
         except (ValueError, TypeError, KeyError, RuntimeError, IndexError) as error:
@@ -152,22 +158,10 @@ def _compute(line: Line, queue: Queue, models: Models) -> None:
                 line.send(_refusal(part, error))
             continue
         longest = max(item.prepared.tokens for item in batch)
-        budget.learn(task, longest * len(batch), time.perf_counter() - started)
-        for part in _filled(batch, rows):
-            columns = int(rows.shape[1])
-            whole = Rows(columns, part.tokens, part.cut, b"".join(part.rows))
+        budget.learn(task, longest * len(batch), budget.clock() - started)
+        for part in queue.filled(batch, [row.tobytes() for row in rows]):
+            whole = Rows(int(rows.shape[1]), part.tokens, part.cut, b"".join(part.rows))
             line.send(pack(Kind.ROWS, pack_rows(whole), call=part.call, first=part.first))
-
-
-def _filled(batch: Sequence[Item], rows: Any) -> list[Part]:
-    """Put rows into their parts and return the parts that are whole now."""
-    done: list[Part] = []
-    for item, row in zip(batch, rows, strict=True):
-        item.part.rows[item.place] = row.tobytes()
-        item.part.missing -= 1
-        if item.part.missing == 0:
-            done.append(item.part)
-    return done
 
 
 def _refusal(part: Part, error: Exception) -> bytes:
