@@ -89,7 +89,7 @@ def _need_packages() -> None:
             version(name)
         except PackageNotFoundError:
             raise BuildFailed(
-                f"{name} is not installed: pip install --require-hashes -r deploy/locks/wasi.lock"
+                f"{name} is not installed: pip install --require-hashes --no-deps -r deploy/locks/wasi.lock"
             ) from None
 
 
