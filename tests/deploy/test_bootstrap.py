@@ -211,15 +211,17 @@ def test_a_failed_installation_shows_why_and_the_next_start_tries_again(copy: Co
 
 
 def test_two_set_ups_at_once_install_once(copy: Copy) -> None:
-    copy.python(pip_also="sleep 0.5")
+    copy.python(pip_also=f'while [ ! -e "{copy.path}/go-on" ]; do sleep 0.05; done')
     first = copy.start()
     while not copy.log.exists():
         assert first.poll() is None
         time.sleep(0.01)  # until the first one is at work
     second = copy.start()
-    outputs = [process.communicate(timeout=30) for process in (first, second)]
+    assert second.stdout
+    assert "Another set-up is at work" in second.stdout.readline()
+    (copy.path / "go-on").touch()
+    outputs = [process.communicate(timeout=60) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
-    assert "Another set-up is at work" in outputs[1][0]
     assert copy.calls() == ["venv", "pip runtime.lock", TORCH]
 
 

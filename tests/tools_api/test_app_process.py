@@ -75,7 +75,7 @@ async def running(tmp_path: Path, **extra: str) -> AsyncGenerator[Process]:
         )
     try:
         async with aiohttp.ClientSession(headers={"X-API-Key": KEY}) as client:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while not await is_healthy(client, port):
                     assert process.is_running(), (tmp_path / "log").read_text()
                     await asyncio.sleep(0.05)

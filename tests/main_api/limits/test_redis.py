@@ -26,15 +26,21 @@ def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         port = listener.getsockname()[1]
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     server = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            break
-        except OSError:
-            time.sleep(0.02)
+    deadline = time.monotonic() + 60
+    while not _answers(port):
+        assert time.monotonic() < deadline, "Redis did not start"
+        time.sleep(0.02)
     yield f"redis://127.0.0.1:{port}/0", server
     server.kill()
     server.wait(10)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 async def test_two_replicas_share_one_limit_exactly(redis: tuple[str, subprocess.Popen[bytes]]) -> None:

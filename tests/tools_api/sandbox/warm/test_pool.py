@@ -204,7 +204,7 @@ async def test_a_warm_path_with_a_hole_is_turned_off_and_the_cold_one_stays(
 ) -> None:
     script, right, wrong, reason = hole
     inside = open_folder / "inside"
-    shutil.copytree(launch.SCRIPTS.source, inside)
+    shutil.copytree(launch.SCRIPTS.source, inside, ignore=shutil.ignore_patterns("__pycache__"))
     text = (inside / script).read_text()
     assert text.count(right) == 1
     (inside / script).write_text(text.replace(right, wrong))

@@ -27,8 +27,9 @@ def changed(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Changed:
     """Let the next server run from a copy of its scripts, with a change in one of them."""
 
     def change(script: str, line: str, instead: str) -> None:
-        shutil.copytree(WASI / "child", open_folder / "wasi" / "child")
-        shutil.copytree(WASI.parent / "inside", open_folder / "inside")
+        only_source = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(WASI / "child", open_folder / "wasi" / "child", ignore=only_source)
+        shutil.copytree(WASI.parent / "inside", open_folder / "inside", ignore=only_source)
         path = open_folder / "wasi" / "child" / script
         text = path.read_text()
         assert line in text
