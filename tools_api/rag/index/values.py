@@ -49,9 +49,9 @@ class IndexOptions:
     `largest_bytes` of vectors if that is less. `reserve_bytes` of the disk stay free for deletions and merges.
     """
 
-    head: int = 4096
+    head: int = 2048
     merge: int = 4
-    approximate_from: int = 12_288
+    approximate_from: int = 6144
     largest: int = 131_072
     largest_bytes: int = 256 * 1024 * 1024
     purge_after_s: float = 5.0
