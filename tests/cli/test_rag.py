@@ -12,7 +12,7 @@ from tests.cli.pseudo_terminal import Terminal
 
 
 def rag(api: FakeApi, *arguments: str, key: str = "key-1", stdin: str | None = None) -> Result:
-    environment = {"TWINPORT_URL": api.url, "TWINPORT_API_KEY": key}
+    environment = {"TWINPORT_URL": api.url, "TWINPORT_API_KEY": key, "COLUMNS": "200"}
     return CliRunner().invoke(app, ["rag", *arguments], env=environment, input=stdin)
 
 
