@@ -110,7 +110,7 @@ class ToolsServer:
         """Wait until a job has ended."""
         async with asyncio.timeout(within_s):
             while (job := await self.job(job_id))["state"] in {"queued", "running"}:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(1)
         return job
 
     async def documents(self, of: str = "docs") -> list[Any]:
