@@ -7,12 +7,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.app import app
+from cli.terminal import out
 from tests.cli.conftest import FakeApi
 from tests.cli.pseudo_terminal import Terminal
 
 
 def rag(api: FakeApi, *arguments: str, key: str = "key-1", stdin: str | None = None) -> Result:
-    environment = {"TWINPORT_URL": api.url, "TWINPORT_API_KEY": key, "COLUMNS": "200"}
+    environment = {"TWINPORT_URL": api.url, "TWINPORT_API_KEY": key}
+    out.width = 200  # else it is that of the terminal from which the tests were started
     return CliRunner().invoke(app, ["rag", *arguments], env=environment, input=stdin)
 
 
