@@ -12,6 +12,12 @@ from tests.cli.conftest import FakeApi
 from tests.cli.pseudo_terminal import Terminal
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make tables wide enough for their longest line, whatever terminal the console found when it was made."""
+    monkeypatch.setattr(out, "width", 200)
+
+
 def rag(api: FakeApi, *arguments: str, key: str = "key-1", stdin: str | None = None) -> Result:
     environment = {"TWINPORT_URL": api.url, "TWINPORT_API_KEY": key}
     out.width = 200  # else it is that of the terminal from which the tests were started
