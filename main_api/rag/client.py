@@ -53,9 +53,14 @@ class RagClient:
             response.close()
 
     async def object(self, call: RagCall) -> JsonObject:
-        """Send a call and return its JSON object, {} for an empty answer. Raises as `open` does."""
+        """Send a call and return its JSON object, {} for an empty answer. Raises as `open` does.
+
+        An answer that is not whole is no empty one: whoever lists what there is would take it for nothing.
+        """
         async with self.open(call) as response:
             raw = await _read_capped(response, _LARGEST_OBJECT)
+        if raw is None:
+            raise UpstreamFailed("The answer of the tools API did not come whole; try again.")
         if not raw:
             return {}
         found = _json_object(raw)
@@ -95,7 +100,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> Exception:
     if response.status == 401:
         _log.error("tools_api_refuses_key")
         return Unavailable("The tools API refuses this server's key (TOOLS_API_KEY).")
-    said = _json_object(await _read_capped(response, _LARGEST_ERROR))
+    said = _json_object(await _read_capped(response, _LARGEST_ERROR) or b"")
     refused = Refused.of(response.status, said, response.headers.get("retry-after"))
     if refused is None:
         _log.error("tools_api_failed", status=response.status)
@@ -103,16 +108,16 @@ async def _refusal(response: aiohttp.ClientResponse) -> Exception:
     return refused
 
 
-async def _read_capped(response: aiohttp.ClientResponse, cap: int) -> bytes:
-    """Read the body, b"" if it is larger than may be or breaks off."""
+async def _read_capped(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
+    """Read the body, None if it is larger than may be or breaks off."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_chunked(65_536):
             body += chunk
             if len(body) > cap:
-                return b""
+                return None
     except (aiohttp.ClientError, OSError, TimeoutError):
-        return b""
+        return None
     return bytes(body)
 
 

@@ -25,10 +25,13 @@ class Collections:
         self.owned: dict[str, list[str]] = {}
         self.shared = ["col_shared"]
         self.failing = False
+        self.breaks_off = False
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         if self.failing:
             return web.json_response({"error": {"message": "starting", "code": "rag_unavailable"}}, status=503)
+        if self.breaks_off:
+            return await _half_an_answer(request)
         mine = self.owned.get(request.headers["x-acting-for"], [])
         if request.method == "DELETE":
             name = request.path.rpartition("/")[2]
@@ -44,6 +47,15 @@ class Collections:
         page = everything[start : start + 2]  # the server decides how long a page is
         data = [{"id": name, "role": "owner" if name in mine else "reader"} for name in page]
         return {"data": data, "has_more": start + 2 < len(everything), "last_id": page[-1] if page else None}
+
+
+async def _half_an_answer(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": "application/json", "content-length": "100"})
+    await response.prepare(request)
+    await response.write(b'{"data": [')
+    assert request.transport is not None
+    request.transport.abort()
+    return response
 
 
 @pytest.fixture
@@ -113,6 +125,18 @@ async def test_while_the_tools_api_is_away_it_waits(
     assert await departures.settle() is True
     assert collections.owned == {person_word(ada): []}
     assert await waiting(db) == []
+
+
+async def test_an_answer_that_breaks_off_is_not_taken_for_an_account_without_documents(
+    db: Database, auth: AuthService, departures: Departures, collections: Collections
+) -> None:
+    ada = await account(auth, collections, "ada")
+    await departures.note(ada)
+    await auth.delete_user("ada")
+    collections.breaks_off = True
+    await age(db, minutes=3)
+    assert await departures.settle() is False
+    assert await waiting(db) == [ada]
 
 
 async def test_what_a_last_token_made_is_found_by_the_last_look(
