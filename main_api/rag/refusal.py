@@ -6,7 +6,7 @@ from typing import Any, cast
 from shared.errors import TwinportError
 from shared.tools_contract import JsonObject
 
-_MEANT_FOR_CALLERS = frozenset({400, 403, 404, 405, 409, 411, 413, 415, 416, 422, 429, 503, 504, 507})
+_MEANT_FOR_CALLERS = frozenset({400, 403, 404, 405, 408, 409, 411, 413, 415, 416, 422, 429, 503, 504, 507})
 _WORD = re.compile(r"[a-z0-9_]{1,64}")
 _LONGEST_MESSAGE = 2000
 _LONGEST_PARAM = 200
@@ -17,7 +17,7 @@ class Refused(TwinportError):
 
     def __init__(self, message: str, *, status: int, code: str, kind: str, **options: Any) -> None:
         super().__init__(message, **options)
-        vars(self).update(status=status, code=code, type=kind, retryable=status in {429, 503, 504})
+        vars(self).update(status=status, code=code, type=kind, retryable=status in {408, 429, 503, 504})
 
     @classmethod
     def of(cls, status: int, body: JsonObject | None, retry_after: str | None) -> "Refused | None":

@@ -121,7 +121,7 @@ async def test_nothing_else_of_the_tools_api_can_be_reached(served: Platform, ra
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(400, 400), (403, 403), (404, 404), (409, 409), (413, 413), (429, 429), (503, 503), (507, 507)],
+    [(400, 400), (403, 403), (404, 404), (408, 408), (409, 409), (413, 413), (429, 429), (503, 503), (507, 507)],
 )
 async def test_a_refusal_passes_in_the_tools_apis_words(served: Platform, rag: Rag, status: int, expected: int) -> None:
     rag.refuses(status, "Say a name.", "the_code", retry_after="7")
