@@ -55,16 +55,18 @@ class Ingestion:
         self._not_before = 0.0
         self._looks_for_old_models = reindex == "auto"
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def open(self) -> None:
         """Begin, with what an earlier process left. Nothing is started as long as there is nothing to do."""
         async with self._tools.database.session() as db:
             unfinished = await queue.unfinished(db)
         await asyncio.to_thread(self._tools.spool.open, unfinished)
-        self._keep(self._work_for_ever())
+        self._begin(after_s=0.0)
 
     async def aclose(self) -> None:
         """Stop at once. What is under way is taken up at the next start."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -94,18 +96,35 @@ class Ingestion:
                 await job_store.close_jobs(db, [job_id], datetime.now(UTC))
             self._tools.board.tell(job_id)
 
-    async def _work_for_ever(self) -> None:
+    def _begin(self, *, after_s: float) -> None:
+        task = self._keep(self._work_for_ever(after_s))
+        task.add_done_callback(self._begin_again)
+
+    def _begin_again(self, task: asyncio.Task[None]) -> None:
+        """Go on after what nobody foresaw, which the log has: documents wait for us."""
+        if not self._closed and not task.cancelled():
+            self._begin(after_s=self._pace.pause_s)
+
+    async def _work_for_ever(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        idle = False
         while True:
             self._woken.clear()
             try:
+                if idle:
+                    await self._runner.forget_old()
                 await self._begin_work()
-            except TwinportError as error:  # the database, or the encoder, is not there: it may be in a moment
+            except TwinportError as error:  # a database, or the encoder, is not there: it may be in a moment
                 self._pause(error)
-            pause_s = self._not_before - asyncio.get_running_loop().time()
-            if pause_s > 0:
-                await asyncio.sleep(pause_s)
-            elif not await self._woken_within(_TIDY_EVERY_S):
-                await self._runner.forget_old()
+            idle = not await self._rest()
+
+    async def _rest(self) -> bool:
+        """Wait for something to do, or until what is in the way may be gone; False if nothing came for long."""
+        pause_s = self._not_before - asyncio.get_running_loop().time()
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+            return True
+        return await self._woken_within(_TIDY_EVERY_S)
 
     async def _woken_within(self, seconds: float) -> bool:
         try:
@@ -236,10 +255,11 @@ class Ingestion:
         self._tools.board.note = error.message
         self._not_before = asyncio.get_running_loop().time() + self._pace.pause_s
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        return task
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

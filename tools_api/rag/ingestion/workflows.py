@@ -120,7 +120,7 @@ class Workflows:
     def _begun(self) -> dict[str, str]:
         from dbos import DBOS
 
-        self.forget_old()
+        self._forget_old()
         begun = DBOS.list_workflows(
             status=["PENDING", "ENQUEUED"],
             workflow_id_prefix=self.prefix,
@@ -170,7 +170,11 @@ class Workflows:
                 self._idle.notify_all()
 
     def forget_old(self) -> None:
-        """Remove what is known of workflows that ended a day ago."""
+        """Remove what is known of workflows that ended a day ago. Raises `StorageFull`, `Unavailable`."""
+        with translated_failures():
+            self._forget_old()
+
+    def _forget_old(self) -> None:
         from dbos import DBOS
 
         old = DBOS.list_workflows(

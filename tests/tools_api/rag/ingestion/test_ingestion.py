@@ -1,12 +1,14 @@
 """Documents become searchable: each once, the broken ones apart, fairly, and again after whatever stopped it."""
 
 import asyncio
+import errno
 
 import pytest
 
 from shared.errors import Unavailable
 from tests.tools_api.rag.ingestion.harness import ADA, BOB, World
 from tools_api.rag.ingestion.pieces import SLICE
+from tools_api.rag.ingestion.workflows import Workflows
 
 pytestmark = pytest.mark.slow  # starts the workflows' engine
 
@@ -239,3 +241,27 @@ async def test_a_file_that_brings_out_a_bug_is_given_up_and_takes_no_other_along
         [failed], _ = await running.documents.page(ADA, "docs", limit=10, after=None, state="failed")
     assert dict(job.documents) == {"indexed": 6, "failed": 1}
     assert (failed.name, failed.error and failed.error.code) == ("bug.txt", "gave_up")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), ValueError("nobody foresaw this")], ids=["full", "bug"]
+)
+async def test_what_breaks_while_nothing_is_to_do_does_not_end_the_work(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    broke = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def forget_old(_: Workflows) -> None:
+        loop.call_soon_threadsafe(broke.set)
+        raise error
+
+    async with world.running() as running:
+        await running.collection()
+        await running.finished((await running.upload({"a.txt": "one"})).job_id)
+        monkeypatch.setattr(Workflows, "_forget_old", forget_old)
+        monkeypatch.setattr("tools_api.rag.ingestion.service._TIDY_EVERY_S", 0.01)
+        await running.finished((await running.upload({"b.txt": "two"})).job_id)
+        await asyncio.wait_for(broke.wait(), 30)
+        await running.finished((await running.upload({"c.txt": "three"})).job_id)
+        assert (await running.index()).texts() == ["one", "three", "two"]
