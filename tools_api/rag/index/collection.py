@@ -301,6 +301,7 @@ class CollectionIndex:
         if self._retired or not there:
             raise NotFound("There is no such collection.", param="collection")
         self._opened = await open_collection(self.folder, self._open_words, self._threads, self._options)
+        self._allowed = Allowed()  # versions begin again with every opening
         self._maintenance = Maintenance(self._opened)
         return self._opened
 

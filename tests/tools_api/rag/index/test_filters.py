@@ -289,3 +289,17 @@ async def test_ids_of_documents_are_values_too(index: CollectionIndex, tmp_path:
         await index.search_dense(document("a").vectors[0], 5, documents=["x"] * 10_001)
     with pytest.raises(InvalidRequest):
         await index.search_dense(document("a").vectors[0], 5, documents=["\ud800"])
+
+
+async def test_documents_that_came_before_a_rest_are_found_after_it(index: CollectionIndex) -> None:
+    where = {"team": "a"}
+    await index.put_many([document("one", metadata=where)])
+    await index.rest()
+    assert len(await index.search_words("part", 10, where)) == 2
+    await index.put_many([document("two", metadata=where)])
+    await index.rest()
+
+    words = await index.search_words("part", 10, where)
+    dense = await index.search_dense(document("two").vectors[0], 10, where)
+
+    assert len(words) == len(dense) == 4
