@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from shared.errors import Conflict, InvalidRequest, NotFound
-from shared.logging import get_logger
 from tools_api.db import Database
 from tools_api.rag.collections.access import Access, CollectionNotFound
 from tools_api.rag.collections.values import Collection
@@ -16,10 +15,9 @@ from tools_api.rag.documents.intake import Archives, InFlight, Intake, UploadSou
 from tools_api.rag.documents.locks import Locks
 from tools_api.rag.documents.originals import Originals
 from tools_api.rag.documents.registration import Registered, register
+from tools_api.rag.documents.removals import Removals
 from tools_api.rag.documents.values import UNFINISHED, Document, DocumentState, Draft, Limits, Upload
 from tools_api.rag.values import Owner
-
-_log = get_logger("rag")
 
 
 class DocumentNotFound(NotFound):
@@ -93,7 +91,7 @@ class DocumentService:
         self._locks = locks
         self._board = board
         self._in_flight = InFlight()
-        self._removals: set[asyncio.Task[None]] = set()
+        self._removals = Removals()
 
     async def open(self) -> None:
         """Make the folders and clear away what a crash left: drafts, originals of nobody, half removed documents."""
@@ -110,7 +108,7 @@ class DocumentService:
 
     async def aclose(self) -> None:
         """Wait for removals that are under way."""
-        await asyncio.gather(*self._removals, return_exceptions=True)
+        await self._removals.aclose()
 
     async def upload(self, owner: Owner, reference: str, source: UploadSource) -> Upload:
         """Take files into a collection and queue them. Raises `PayloadTooLarge`, `QuotaExceeded`, `StorageFull`."""
@@ -183,9 +181,10 @@ class DocumentService:
         return await self._document(collection, document_id)
 
     async def delete(self, owner: Owner, reference: str, document_id: str) -> None:
-        """Remove a document from searches, the catalogue and the disk. Raises `DocumentNotFound`.
+        """Remove a document from searches, the catalogue and the disk. Raises `DocumentNotFound`, `StorageFull`.
 
-        From now on nobody finds it, and what a crash leaves of it is removed at the next start.
+        When it returns nobody finds it. If that fails, or a crash comes between, it is tried until it is done; asking
+        again tries at once.
         """
         collection = await self._access.collection(owner, reference, "write")
         async with self._database.transaction() as db:
@@ -243,15 +242,7 @@ class DocumentService:
 
     def _begin_removal(self, collection_id: str, document_id: str) -> asyncio.Task[None]:
         """Remove in a task: it goes on when the caller who asked for it has left."""
-        task = asyncio.create_task(self._remove(collection_id, document_id))
-        self._removals.add(task)
-        task.add_done_callback(self._removed)
-        return task
-
-    def _removed(self, task: asyncio.Task[None]) -> None:
-        self._removals.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:  # the caller may have left
-            _log.error("document_not_removed", error=repr(error))
+        return self._removals.begin(document_id, lambda: self._remove(collection_id, document_id))
 
     async def _remove(self, collection_id: str, document_id: str) -> None:
         await self._worker.unindex(collection_id, [document_id])

@@ -100,9 +100,9 @@ async def page(
 
 
 async def mark_deleting(db: AsyncSession, collection_id: str, document_id: str, now: datetime) -> RagDocument | None:
-    """Take a document from everybody and free its name; return its row, or None if it is not there."""
-    found = await row(db, collection_id, document_id)
-    if found is None:
+    """Take a document from everybody and free its name; return its row, also if that was done before, or None."""
+    found = await db.get(RagDocument, document_id)
+    if found is None or found.collection_id != collection_id:
         return None
     found.state, found.name, found.attributes, found.updated_at = "deleting", f"\u0001{found.id}", {}, now
     found.batch_id = None

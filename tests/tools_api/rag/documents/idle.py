@@ -23,6 +23,8 @@ class IdleWorker:
         self.interrupted: list[str] = []
         self.unindexed: list[str] = []
         self.woken = 0
+        self.broken: Exception | None = None
+        """What `unindex` raises."""
 
     def wake(self) -> None:
         self.woken += 1
@@ -31,6 +33,8 @@ class IdleWorker:
         self.interrupted += document_ids
 
     async def unindex(self, collection_id: str, document_ids: Sequence[str]) -> None:
+        if self.broken is not None:
+            raise self.broken
         self.unindexed += document_ids
 
     async def close_job(self, job_id: str | None) -> None:

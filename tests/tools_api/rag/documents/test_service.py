@@ -1,12 +1,21 @@
 """Uploads become documents: names are unique, contents kept once, shares of the disk exact; deletion deletes."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from shared.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, PermissionDenied, TwinportError
+from shared.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    PermissionDenied,
+    StorageFull,
+    TwinportError,
+)
 from tests.tools_api.rag.documents.conftest import MakeIdle
 from tests.tools_api.rag.ingestion.harness import ADA, BOB, Files
 from tools_api.rag.collections.values import Grant
@@ -274,3 +283,37 @@ async def test_an_archive_becomes_the_files_in_it(idle: MakeIdle) -> None:
     upload = await service.documents.upload(ADA, "docs", Files({"files.zip": "PK", "other.txt": "other"}))
     assert [one.document.name for one in upload.files] == ["files/a.txt", "files/b/c.txt", "other.txt"]
     assert service.kept() == [b"../b/c.txt", b"a.txt", b"other"]
+
+
+async def test_a_removal_that_failed_can_be_asked_for_again(idle: MakeIdle) -> None:
+    service = idle()
+    await service.documents.open()
+    await service.collections.create(ADA, "docs")
+    upload = await service.documents.upload(ADA, "docs", Files({"a.txt": "one"}))
+    document_id = upload.files[0].document.id
+    service.worker.broken = StorageFull("The disk is full.")
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            await service.documents.delete(ADA, "docs", document_id)
+    service.worker.broken = None
+    await service.documents.delete(ADA, "docs", document_id)
+    assert (service.worker.unindexed, service.kept()) == ([document_id], [])
+    with pytest.raises(NotFound):
+        await service.documents.delete(ADA, "docs", document_id)
+
+
+async def test_a_removal_that_failed_is_tried_again_by_itself(idle: MakeIdle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools_api.rag.documents.removals.AGAIN_S", 0.01)
+    service = idle()
+    await service.documents.open()
+    await service.collections.create(ADA, "docs")
+    upload = await service.documents.upload(ADA, "docs", Files({"a.txt": "one"}))
+    service.worker.broken = OSError(errno.EMFILE, "too many open files")
+    with pytest.raises(OSError, match="too many"):
+        await service.documents.delete(ADA, "docs", upload.files[0].document.id)
+    service.worker.broken = None
+    async with asyncio.timeout(30):
+        while service.kept():
+            await asyncio.sleep(0.01)
+    await service.documents.aclose()
+    assert service.worker.unindexed == [upload.files[0].document.id]
