@@ -284,6 +284,8 @@ class CollectionIndex:
 
     @asynccontextmanager
     async def _files(self) -> AsyncGenerator[OpenCollection]:
+        if self._retired:  # also while they are still open: a removal waits for the calls before it only
+            raise _gone()
         self._users += 1
         self._unused.clear()
         try:
@@ -299,7 +301,7 @@ class CollectionIndex:
     async def _open(self) -> OpenCollection:
         there = await asyncio.to_thread((self.folder / "chunks.db").exists)
         if self._retired or not there:
-            raise NotFound("There is no such collection.", param="collection")
+            raise _gone()
         self._opened = await open_collection(self.folder, self._open_words, self._threads, self._options)
         self._allowed = Allowed()  # versions begin again with every opening
         self._maintenance = Maintenance(self._opened)
@@ -312,6 +314,10 @@ class CollectionIndex:
                 await self._opened.aclose()
             finally:
                 self._opened = self._maintenance = None
+
+
+def _gone() -> NotFound:
+    return NotFound("There is no such collection.", param="collection")
 
 
 def _size_of(folder: Path) -> int:

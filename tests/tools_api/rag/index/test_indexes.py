@@ -74,6 +74,24 @@ async def test_removing_waits_for_the_calls_that_are_under_way(indexes: Indexes,
     assert not index.folder.exists()
 
 
+async def test_a_reader_of_every_chunk_does_not_go_on_beside_a_removal(
+    indexes: Indexes, index: CollectionIndex
+) -> None:
+    await index.put_many([document(f"n{number}") for number in range(5)])
+    rows = index.export(batch=2)
+    await anext(rows)
+    async with index._files():  # a call that takes longer
+        removing = asyncio.create_task(indexes.remove(COLLECTION))
+        await asyncio.sleep(0)
+
+        with pytest.raises(NotFound):
+            [row async for row in rows]
+
+        assert not removing.done()
+    await removing
+    assert not index.folder.exists()
+
+
 async def test_a_removal_that_a_crash_broke_off_is_finished(root: Path) -> None:
     broken = root / "collections" / f"{COLLECTION}.removed"
     broken.mkdir(parents=True)
