@@ -77,7 +77,9 @@ async def open_parts(options: RagOptions, encoder: CountingEncoder) -> AsyncGene
             portability=portability,
             questions=Questions(access, searches, ExactSearch(indexes)),
             reading=Reading(database, access, indexes),
-            restoring=Restoring(collections, indexes, options.folder / _ON_THEIR_WAY, options.uploads),
+            restoring=Restoring(
+                collections, ingestion.documents, indexes, options.folder / _ON_THEIR_WAY, options.uploads
+            ),
         )
 
 

@@ -1,11 +1,15 @@
 """Snapshots out, collections in: what comes back, for whom, and what strangers' files can do."""
 
+import asyncio
 import hashlib
 import io
 import json
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.tools_api.rag.conftest import Person, ServedRag, ServeRag
 from tests.tools_api.rag.planting import Someone, plant, put
@@ -153,6 +157,31 @@ async def test_what_is_restored_counts_against_its_owners_share(serve_rag: Serve
         again, _ = await anna.person.ask("GET", "/v1/rag/collections/again")
 
     assert (status, answer["error"]["code"], again) == (413, "quota_exceeded", 404)
+
+
+async def test_bytes_count_against_the_share_before_they_are_a_collection(serve_rag: ServeRag, tmp_path: Path) -> None:
+    async with serve_rag(uploads=Limits(owner_bytes=2000)) as rag:
+        anna = rag.person("anna")
+        for _ in range(2):  # what was refused takes no room
+            status, answer = await restore(anna, b"x" * 2001)
+            assert (status, answer["error"]["code"]) == (413, "quota_exceeded")
+        fits, _ = await restore(anna, b"x" * 2000)
+
+    assert fits == 400  # it is no snapshot
+    assert files_below(tmp_path / "rag" / "on-their-way") == set()
+
+
+async def test_a_snapshot_that_does_not_come_is_given_up(serve_rag: ServeRag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools_api.rag.documents.body.SILENCE_S", 0.2)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"PK"
+        await asyncio.Event().wait()
+
+    async with serve_rag() as rag:
+        status, answer = await rag.person("anna").ask("POST", "/v1/rag/restore", data=body())
+
+    assert (status, answer["error"]["code"]) == (408, "upload_too_slow")
 
 
 async def test_an_empty_collection_has_no_snapshot(serve_rag: ServeRag) -> None:

@@ -40,12 +40,12 @@ class RequestBody:
         content_type = self._request.headers.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() == "application/json":
             return await self._read_text(intake)
-        written = await read_form(self._pieces(), content_type, intake)
+        written = await read_form(pieces_of(self._request), content_type, intake)
         return None if written is None else _metadata(written)
 
     async def _read_text(self, intake: Intake) -> Mapping[str, Any] | None:
         body = bytearray()
-        async for piece in self._pieces():
+        async for piece in pieces_of(self._request):
             body += piece
             if len(body) > _MAX_JSON_BYTES:
                 raise PayloadTooLarge(f"As JSON a text has at most {_MAX_JSON_BYTES} bytes; send it as a file instead.")
@@ -55,25 +55,27 @@ class RequestBody:
         await intake.end()
         return document.metadata
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
-        started, received = loop.time(), 0
-        stream = aiter(self._request.stream())
-        while True:
-            try:
-                async with asyncio.timeout(SILENCE_S):
-                    piece = await anext(stream)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise UploadTooSlow(f"Nothing came for {SILENCE_S:g} seconds.") from None
-            except ClientDisconnect:
-                raise ClientDisconnected("The caller closed the connection before its request was whole.") from None
-            received += len(piece)
-            yield piece
-            taken = loop.time() - started
-            if taken > _SLOW_AFTER_S and received < taken * _SLOWEST_BYTES_PER_S:
-                raise UploadTooSlow(f"The body comes with less than {_SLOWEST_BYTES_PER_S} bytes a second.")
+
+async def pieces_of(request: Request) -> AsyncIterator[bytes]:
+    """Yield a body as it comes. Raises `UploadTooSlow`, `ClientDisconnected`."""
+    loop = asyncio.get_running_loop()
+    started, received = loop.time(), 0
+    stream = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise UploadTooSlow(f"Nothing came for {SILENCE_S:g} seconds.") from None
+        except ClientDisconnect:
+            raise ClientDisconnected("The caller closed the connection before its request was whole.") from None
+        received += len(piece)
+        yield piece
+        taken = loop.time() - started
+        if taken > _SLOW_AFTER_S and received < taken * _SLOWEST_BYTES_PER_S:
+            raise UploadTooSlow(f"The body comes with less than {_SLOWEST_BYTES_PER_S} bytes a second.")
 
 
 def _metadata(written: bytes) -> dict[str, Any]:

@@ -58,19 +58,41 @@ class InFlight:
             del self._bytes[owner]
 
 
-class Intake:
-    """The files of one upload as they come. `used_bytes` is what the owner has in the catalogue."""
+class Reservation:
+    """What one request takes of its owner's share while it lasts. `used_bytes` is what they have in the catalogue."""
 
-    def __init__(
-        self, originals: Originals, limits: Limits, *, owner: Owner, used_bytes: int, in_flight: InFlight
-    ) -> None:
-        self.files: list[Draft] = []
-        self._originals = originals
+    def __init__(self, limits: Limits, *, owner: Owner, used_bytes: int, in_flight: InFlight) -> None:
         self._limits = limits
         self._owner = owner
         self._used_bytes = used_bytes
         self._in_flight = in_flight
         self._reserved = 0
+
+    def take(self, size: int) -> None:
+        """Count bytes that have come. Raises `QuotaExceeded`."""
+        if self._used_bytes + self._in_flight.of(self._owner) + size > self._limits.owner_bytes:
+            raise no_room(self._limits)
+        self._in_flight.add(self._owner, size)
+        self._reserved += size
+
+    def give_back(self, size: int) -> None:
+        """Count bytes no more that are not kept."""
+        self._in_flight.add(self._owner, -size)
+        self._reserved -= size
+
+    def close(self) -> None:
+        """Give everything back: the bytes are in the catalogue by now, or gone."""
+        self.give_back(self._reserved)
+
+
+class Intake:
+    """The files of one upload as they come."""
+
+    def __init__(self, originals: Originals, limits: Limits, reservation: Reservation) -> None:
+        self.files: list[Draft] = []
+        self._originals = originals
+        self._limits = limits
+        self._reservation = reservation
         self._writer: DraftWriter | None = None
         self._paths: list[Path] = []
         self._names: set[str] = set()
@@ -90,10 +112,7 @@ class Intake:
             raise InvalidRequest("The form has data outside of its files.")
         if self._writer.size + len(data) > self._limits.file_bytes:
             raise PayloadTooLarge(f"A file has at most {self._limits.file_bytes // _MIB} MiB (RAG_MAX_FILE_MB).")
-        if self._used_bytes + self._in_flight.of(self._owner) + len(data) > self._limits.owner_bytes:
-            raise no_room(self._limits)
-        self._in_flight.add(self._owner, len(data))
-        self._reserved += len(data)
+        self._reservation.take(len(data))
         await self._writer.write(data)
 
     async def end(self) -> None:
@@ -125,24 +144,20 @@ class Intake:
             async for data in content:
                 await self.write(data)
             await self.end()
-        self._give_back(file.size)
+        self._reservation.give_back(file.size)
         return True
 
     async def _drop(self, first: int) -> None:
         """Forget the files from number `first` on, and the one that was begun."""
         dropped, self.files = self.files[first:], self.files[:first]
-        self._give_back(sum(file.size for file in dropped) + (self._writer.size if self._writer else 0))
+        self._reservation.give_back(sum(file.size for file in dropped) + (self._writer.size if self._writer else 0))
         self._names -= {file.name for file in dropped}
         self._writer = None
         await self._originals.discard([file.path for file in dropped])
 
-    def _give_back(self, size: int) -> None:
-        self._in_flight.add(self._owner, -size)
-        self._reserved -= size
-
     async def aclose(self) -> None:
         """Give back what was reserved, and remove what was not kept."""
-        self._in_flight.add(self._owner, -self._reserved)
+        self._reservation.close()
         await self._originals.discard(self._paths)
 
 

@@ -11,7 +11,7 @@ from tools_api.db import Database
 from tools_api.rag.collections.access import Access, CollectionNotFound
 from tools_api.rag.collections.values import Collection
 from tools_api.rag.documents import store
-from tools_api.rag.documents.intake import Archives, InFlight, Intake, UploadSource, no_room, receiving
+from tools_api.rag.documents.intake import Archives, InFlight, Intake, Reservation, UploadSource, no_room, receiving
 from tools_api.rag.documents.locks import Locks
 from tools_api.rag.documents.originals import Originals
 from tools_api.rag.documents.registration import Registered, register
@@ -113,11 +113,7 @@ class DocumentService:
     async def upload(self, owner: Owner, reference: str, source: UploadSource) -> Upload:
         """Take files into a collection and queue them. Raises `PayloadTooLarge`, `QuotaExceeded`, `StorageFull`."""
         collection = await self._access.collection(owner, reference, "write")
-        async with self._database.session() as db:
-            _, used_bytes = await store.used(db, collection.owner)
-        intake = Intake(
-            self._originals, self._limits, owner=collection.owner, used_bytes=used_bytes, in_flight=self._in_flight
-        )
+        intake = Intake(self._originals, self._limits, await self.reservation(collection.owner))
         async with receiving(intake):
             metadata = await source.read_into(intake)
             await intake.unpack(self._archives)
@@ -128,6 +124,12 @@ class DocumentService:
         await self._forget(collection.id, registered)
         self._worker.wake()
         return Upload(registered.job_id, tuple(registered.files))
+
+    async def reservation(self, owner: Owner) -> Reservation:
+        """Begin to count what a request brings against an owner's share; whoever asks closes it."""
+        async with self._database.session() as db:
+            _, used_bytes = await store.used(db, owner)
+        return Reservation(self._limits, owner=owner, used_bytes=used_bytes, in_flight=self._in_flight)
 
     async def page(
         self, owner: Owner, reference: str, *, limit: int, after: str | None, state: DocumentState | None

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,13 +25,14 @@ def open_and_forget(path: Path) -> tuple[BinaryIO, int]:
     return file, os.fstat(file.fileno()).st_size
 
 
-async def receive(body: AsyncIterator[bytes], path: Path) -> None:
-    """Write what comes into a new file for our eyes only. Raises `StorageFull`."""
+async def receive(body: AsyncIterator[bytes], path: Path, count: Callable[[int], None]) -> None:
+    """Write what comes into a new file for our eyes only. Raises `StorageFull`, and what `count` says to its bytes."""
     try:
         descriptor = await asyncio.to_thread(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             waiting = bytearray()
             async for piece in body:
+                count(len(piece))
                 waiting += piece
                 if len(waiting) >= _BUFFER:
                     await asyncio.to_thread(_write, file, waiting)

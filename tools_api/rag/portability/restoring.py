@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.errors import InvalidRequest
 from tools_api.rag.collections.service import CollectionService, CollectionView
 from tools_api.rag.documents.adoption import Adopted, adopt
+from tools_api.rag.documents.service import DocumentService
 from tools_api.rag.documents.values import Limits
 from tools_api.rag.index.indexes import Indexes
 from tools_api.rag.index.values import Restored, RestoreLimits
@@ -25,10 +26,22 @@ _AT_ONCE = 2
 
 
 class Restoring:
-    """`folder` holds files on their way. At most two are restored at a time; the others wait."""
+    """`folder` holds files on their way, which count against their owner's share as uploads do.
 
-    def __init__(self, collections: CollectionService, indexes: Indexes, folder: Path, limits: Limits) -> None:
+    At most two are restored at a time; the others wait. They wait with their file here: a turn is not for those who
+    send slowly.
+    """
+
+    def __init__(
+        self,
+        collections: CollectionService,
+        documents: DocumentService,
+        indexes: Indexes,
+        folder: Path,
+        limits: Limits,
+    ) -> None:
         self._collections = collections
+        self._documents = documents
         self._indexes = indexes
         self._folder = folder
         self._limits = limits
@@ -40,11 +53,13 @@ class Restoring:
         Raises `InvalidRequest`, `NameTaken`, `TooManyCollections`, `QuotaExceeded`, `StorageFull`.
         """
         path = self._folder / f"{secrets.token_hex(16)}.incoming"
+        reservation = await self._documents.reservation(owner)
         try:
-            await receive(body, path)
+            await receive(body, path, reservation.take)
             async with self._turns:
                 return await self._restored(owner, path, name)
         finally:
+            reservation.close()
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _restored(self, owner: Owner, path: Path, name: str | None) -> CollectionView:
@@ -70,7 +85,7 @@ class Restoring:
             new_id=lambda _: f"doc_{secrets.token_hex(16)}",
             limits=RestoreLimits(bytes=_UNPACKED * size + 1_000_000),
         )
-        documents = await self._documents(reserved, restored, size)
+        documents = await self._adopted(reserved, restored, size)
 
         async def enter(db: AsyncSession) -> None:
             await adopt(db, owner, reserved, documents, limits=self._limits, now=datetime.now(UTC))
@@ -83,7 +98,7 @@ class Restoring:
         }
         return await self._collections.publish(owner, reserved, name, columns, enter)
 
-    async def _documents(self, collection_id: str, restored: Restored, size: int) -> list[Adopted]:
+    async def _adopted(self, collection_id: str, restored: Restored, size: int) -> list[Adopted]:
         """Return the documents of the new index, each with its share of the snapshot's bytes."""
         index = await self._indexes.existing(collection_id)
         share = -(-size // max(1, restored.documents))

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
 
-from shared.errors import ClientDisconnected, InvalidRequest
+from shared.errors import InvalidRequest
 from tools_api.invoke.deps import SECURITY
 from tools_api.rag.collections.schemas import CollectionAnswer, as_answer
 from tools_api.rag.collections.values import normal_name
 from tools_api.rag.deps import CollectionPath, OwnerDep, PartsDep
+from tools_api.rag.documents.body import pieces_of
 from tools_api.rag.responses import errors
 from tools_api.rag.rest.download import Download
 
@@ -63,18 +63,10 @@ async def snapshot_collection(collection: CollectionPath, owner: OwnerDep, parts
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
-    return _pieces(request)
+    return pieces_of(request)
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for piece in request.stream():
-            yield piece
-    except ClientDisconnect:
-        raise ClientDisconnected("The caller closed the connection before its request was whole.") from None
-
-
-@router.post("/restore", status_code=201, responses=errors(400, 409, 413, 507), openapi_extra=_SNAPSHOT)
+@router.post("/restore", status_code=201, responses=errors(400, 408, 409, 413, 507), openapi_extra=_SNAPSHOT)
 async def restore_collection(
     owner: OwnerDep,
     parts: PartsDep,
