@@ -1,7 +1,8 @@
 """What is finished of a document that is not in the index yet: its chunks and the vectors made so far.
 
-`<root>/<document>.json` and `<root>/<document>.<model>.f32`. They are good for one content, one size of chunks and one
-model; for anything else they are as if they were not there. Losing them costs time only. They go with the document.
+`<root>/<document>.json` and `<root>/<document>.<hash>.f32`, the hash being of the key by which vectors are asked for.
+They are good for one content, one size of chunks and one model; for anything else they are as if they were not there.
+Losing them costs time only. They go with the document.
 """
 
 import os
@@ -39,7 +40,7 @@ class Spool:
                 path.unlink(missing_ok=True)
 
     def save(self, document_id: str, key: str, parsed: ParsedDocument) -> None:
-        """Keep what was read of a document; `key` says of which content and by which rules."""
+        """Keep what was read of a document; `key` says of which content and by which rules. Its older vectors go."""
         head = {"version": _VERSION, "key": key, "passages": len(parsed.chunks)}
         content = orjson.dumps(head) + b"\n" + orjson.dumps(asdict(parsed), default=dict)
         path = self._parsed(document_id)
@@ -47,6 +48,8 @@ class Spool:
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(content)
+            for vectors in self._root.glob(f"{document_id}.*.f32"):
+                vectors.unlink(missing_ok=True)
             draft.replace(path)
         except OSError as error:
             raise _full() from error
@@ -69,16 +72,16 @@ class Spool:
         except (FileNotFoundError, orjson.JSONDecodeError):
             return 0
 
-    def rows(self, document_id: str, fingerprint: str, dimensions: int) -> int:
-        """Return how many vectors of a document are there."""
+    def rows(self, document_id: str, key: str, dimensions: int) -> int:
+        """Return how many vectors of a document are there; `key` says of which passages and of which model."""
         try:
-            return self._vectors(document_id, fingerprint).stat().st_size // (4 * dimensions)
+            return self._vectors(document_id, key).stat().st_size // (4 * dimensions)
         except FileNotFoundError:
             return 0
 
-    def append(self, document_id: str, fingerprint: str, first: int, vectors: "NDArray[np.float32]") -> None:
+    def append(self, document_id: str, key: str, first: int, vectors: "NDArray[np.float32]") -> None:
         """Keep the vectors from number `first` on; what was there from there on is replaced."""
-        path = self._vectors(document_id, fingerprint)
+        path = self._vectors(document_id, key)
         try:
             with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
                 file.truncate(4 * first * vectors.shape[1])
@@ -89,12 +92,12 @@ class Spool:
         except OSError as error:
             raise _full() from error
 
-    def vectors(self, document_id: str, fingerprint: str, dimensions: int) -> "NDArray[np.float32]":
+    def vectors(self, document_id: str, key: str, dimensions: int) -> "NDArray[np.float32]":
         """Return the vectors that are there, up to the first that a power cut spoiled; shape (rows, dimensions)."""
         import numpy as np
 
         try:
-            content = self._vectors(document_id, fingerprint).read_bytes()
+            content = self._vectors(document_id, key).read_bytes()
         except FileNotFoundError:
             content = b""
         rows = np.frombuffer(content, np.float32, len(content) // (4 * dimensions) * dimensions)
@@ -115,8 +118,8 @@ class Spool:
     def _parsed(self, document_id: str) -> Path:
         return self._root / f"{document_id}.json"
 
-    def _vectors(self, document_id: str, fingerprint: str) -> Path:
-        return self._root / f"{document_id}.{sha256(fingerprint.encode()).hexdigest()[:16]}.f32"
+    def _vectors(self, document_id: str, key: str) -> Path:
+        return self._root / f"{document_id}.{sha256(key.encode()).hexdigest()[:16]}.f32"
 
 
 def _fits(head: dict[str, Any], key: str) -> bool:

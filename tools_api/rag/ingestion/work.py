@@ -163,24 +163,26 @@ class BatchWork:
         parsed = await self._parsed(batch, work) if work else None
         if work is None or parsed is None:
             return (False,)
-        first = await asyncio.to_thread(self._rows, work, model)
+        key = await self._vectors_key(batch, work, model)
+        first = await asyncio.to_thread(self._tools.spool.rows, work.id, key, model.dimensions)
         texts = texts_of(parsed, parsed.chunks[first : first + SLICE])
         if texts:
             vectors = await self._tools.encoder.embed(texts, "passage")
-            await asyncio.to_thread(self._tools.spool.append, work.id, model.fingerprint, first, vectors)
+            await asyncio.to_thread(self._tools.spool.append, work.id, key, first, vectors)
         done = first + len(texts)
         self._post_embedded(work, done, len(parsed.chunks))
         return (done < len(parsed.chunks),)
 
-    def _rows(self, work: Work, model: EncoderModel) -> int:
-        return self._tools.spool.rows(work.id, model.fingerprint, model.dimensions)
+    async def _vectors_key(self, batch: Batch, work: Work, model: EncoderModel) -> str:
+        """Say of which passages and of which model vectors in the spool are."""
+        return f"{key_of(work, await self._chunking(batch))} {model.fingerprint}"
 
     async def _embedded(self, batch: Batch, document_ids: Sequence[str]) -> tuple[list[DocumentToPut]]:
         wanted = [work for work in batch.documents if work.id in set(document_ids)]
         model = await self._tools.encoder.model()
         read = [(work, await self._parsed(batch, work)) for work in wanted]
         ready = [(work, parsed) for work, parsed in read if parsed is not None]
-        vectors = await self._vectors(ready, model)
+        vectors = await self._vectors(batch, ready, model)
         puts = [
             DocumentToPut(record_of(work, parsed), parsed.chunks, rows)
             for (work, parsed), rows in zip(ready, vectors, strict=True)
@@ -188,15 +190,13 @@ class BatchWork:
         return (puts,)
 
     async def _vectors(
-        self, ready: Sequence[tuple[Work, ParsedDocument]], model: EncoderModel
+        self, batch: Batch, ready: Sequence[tuple[Work, ParsedDocument]], model: EncoderModel
     ) -> list["NDArray[np.float32]"]:
         """Return the vectors of each document: those of the spool, and the others from the encoder, in one call."""
         import numpy as np
 
-        kept = [
-            await asyncio.to_thread(self._tools.spool.vectors, work.id, model.fingerprint, model.dimensions)
-            for work, _ in ready
-        ]
+        keys = [(work.id, await self._vectors_key(batch, work, model)) for work, _ in ready]
+        kept = [await asyncio.to_thread(self._tools.spool.vectors, *one, model.dimensions) for one in keys]
         missing = [texts_of(parsed, parsed.chunks[len(rows) :]) for (_, parsed), rows in zip(ready, kept, strict=True)]
         texts = [text for some in missing for text in some]
         made = await self._tools.encoder.embed(texts, "passage") if texts else np.empty((0, model.dimensions), "f4")

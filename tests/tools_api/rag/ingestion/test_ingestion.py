@@ -3,9 +3,11 @@
 import asyncio
 import errno
 
+import numpy as np
 import pytest
 
 from shared.errors import Unavailable
+from tests.tools_api.rag.ingestion.fakes import vector_of
 from tests.tools_api.rag.ingestion.harness import ADA, BOB, World
 from tools_api.rag.ingestion.pieces import SLICE
 from tools_api.rag.ingestion.workflows import Workflows
@@ -211,6 +213,25 @@ async def test_a_new_version_takes_the_place_of_the_old_one_when_it_is_ready(wor
         world.encoder.gate.set()
         await running.finished(upload.job_id)
         assert index.texts() == ["new"]
+
+
+async def test_no_vector_of_an_old_version_is_taken_for_a_new_one(world: World) -> None:
+    lines = [f"line {number}" for number in range(3 * SLICE)]
+    async with world.running() as running:
+        await running.collection()
+        await running.upload({"large.txt": "\n".join(lines)})
+        async with asyncio.timeout(30):
+            while world.encoder.calls < 2:
+                await asyncio.sleep(0.01)
+            world.encoder.gate.clear()
+            while world.encoder.calls < 3:
+                await asyncio.sleep(0.01)
+        upload = await running.upload({"large.txt": "\n".join(f"new {line}" for line in lines)})
+        world.encoder.gate.set()
+        await running.finished(upload.job_id)
+        [document] = (await running.index()).documents.values()
+    wanted = [vector_of(f"model-1large.txt\nnew {line}") for line in lines]
+    assert np.array_equal(document.vectors, np.stack(wanted))
 
 
 async def test_the_news_of_a_job_begin_with_how_it_stands_and_end_with_it(world: World) -> None:
