@@ -7,10 +7,14 @@ cancelled, which ends open streams with an error event.
 import contextlib
 import errno
 import gc
+import resource
 import socket
 
 import uvicorn
 from starlette.types import ASGIApp
+
+_OPEN_FILES = 65_536
+"""As many descriptors as a process of ours may have: more than it uses, and few enough for children that try each."""
 
 
 class CannotListen(Exception):
@@ -38,6 +42,15 @@ def _reason(error: OSError, host: str, port: int, variable: str) -> str:
     if error.errno == errno.EACCES:
         return f"Port {port} needs more rights than this user has. Choose a port above 1023 with {variable}."
     return f"Cannot listen on {host}:{port} ({error.strerror}). Check HOST and {variable}."
+
+
+def allow_open_files() -> None:
+    """Let this process open as many files as it may, up to 65,536: systems begin with 1,024 for the sake of select."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with contextlib.suppress(OSError, ValueError):  # then it stays as it was
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class _Server(uvicorn.Server):

@@ -5,12 +5,13 @@ import sys
 
 from config import SettingsError, load_settings
 from shared.logging import configure_logging
-from shared.serve import CannotListen, bind, serve
+from shared.serve import CannotListen, allow_open_files, bind, serve
 
 
 def main() -> int:
     """Serve until a signal; 2 for a wrong setting, 1 for an address that cannot be had."""
     os.umask(0o077)  # what the server writes is for its user alone
+    allow_open_files()  # collections take about eight each
     try:
         settings = load_settings()
         listener = bind(settings.host, settings.tools_port, variable="TOOLS_PORT")

@@ -1,6 +1,8 @@
 """Binding, before anything else is started."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -36,3 +38,14 @@ def test_ipv6_is_bound_as_such() -> None:
         pytest.skip("this machine has no IPv6 loopback")
     with listener:
         assert listener.family is socket.AF_INET6
+
+
+def test_a_process_opens_as_many_files_as_it_may() -> None:
+    code = (
+        "import resource; from shared.serve import allow_open_files;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200)); allow_open_files();"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "(200, 200)\n"

@@ -20,6 +20,7 @@ from tools_api.rag.index.failures import logged_failures
 from tools_api.rag.index.kinds import BuildStopped
 from tools_api.rag.index.maintenance import Maintenance
 from tools_api.rag.index.opened import OpenCollection, allowed_ranges, open_collection
+from tools_api.rag.index.room import Room
 from tools_api.rag.index.segment_rows import vectors_of
 from tools_api.rag.index.threads import Threads
 from tools_api.rag.index.values import DocumentToPut, IndexedDocument, IndexOptions, IndexStats, VectorModel
@@ -37,8 +38,11 @@ _HIGHEST = 2**62
 class CollectionIndex:
     """The index in `folder`. Every method may raise `NotFound` when the collection was removed."""
 
-    def __init__(self, folder: Path, open_words: OpenWords, threads: Threads, options: IndexOptions) -> None:
+    def __init__(
+        self, folder: Path, open_words: OpenWords, threads: Threads, options: IndexOptions, room: Room
+    ) -> None:
         self.folder = folder
+        self._room = room
         self._open_words = open_words
         self._threads = threads
         self._options = options
@@ -57,6 +61,11 @@ class CollectionIndex:
     def is_open(self) -> bool:
         """Whether its files are open."""
         return self._opened is not None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a call needs its files now."""
+        return self._users > 0
 
     @property
     def memory_bytes(self) -> int:
@@ -297,12 +306,18 @@ class CollectionIndex:
             self._users -= 1
             if not self._users:
                 self._unused.set()
+                self._room.unused()
 
     async def _open(self) -> OpenCollection:
         there = await asyncio.to_thread((self.folder / "chunks.db").exists)
         if self._retired or not there:
             raise _gone()
-        self._opened = await open_collection(self.folder, self._open_words, self._threads, self._options)
+        await self._room.take(self)
+        try:
+            self._opened = await open_collection(self.folder, self._open_words, self._threads, self._options)
+        except BaseException:
+            self._room.give_back(self)
+            raise
         self._allowed = Allowed()  # versions begin again with every opening
         self._maintenance = Maintenance(self._opened)
         return self._opened
@@ -314,6 +329,7 @@ class CollectionIndex:
                 await self._opened.aclose()
             finally:
                 self._opened = self._maintenance = None
+                self._room.give_back(self)
 
 
 def _gone() -> NotFound:

@@ -12,6 +12,7 @@ from shared.durable import sync_folder
 from shared.errors import Conflict, NotFound
 from tools_api.rag.index import schema
 from tools_api.rag.index.failures import logged_failures, storage_failures
+from tools_api.rag.index.room import Room
 from tools_api.rag.index.threads import Threads
 from tools_api.rag.index.values import UNFINISHED_MARK, IndexOptions, Restored, RestoreLimits, VectorModel
 from tools_api.rag.index.words_view import OpenWords
@@ -37,6 +38,7 @@ class Indexes:
         self._open_words = open_words
         self._options = options or IndexOptions()
         self._threads = Threads()
+        self._room = Room(self._options.max_open)
         self._known: OrderedDict[str, CollectionIndex] = OrderedDict()
         self._upkeep: asyncio.Task[None] | None = None
 
@@ -88,6 +90,7 @@ class Indexes:
             self._upkeep.cancel()
             await asyncio.wait([self._upkeep])
         await asyncio.gather(*(self._retire(index) for index in self._known.values()))
+        await self._room.aclose()
         await asyncio.to_thread(self._threads.close)
 
     async def _retire(self, index: "CollectionIndex") -> None:
@@ -100,7 +103,9 @@ class Indexes:
 
         if collection_id not in self._known:
             folder = self._folder(collection_id)
-            self._known[collection_id] = CollectionIndex(folder, self._open_words, self._threads, self._options)
+            self._known[collection_id] = CollectionIndex(
+                folder, self._open_words, self._threads, self._options, self._room
+            )
         self._known.move_to_end(collection_id)
         return self._known[collection_id]
 

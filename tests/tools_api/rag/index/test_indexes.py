@@ -15,6 +15,7 @@ from tools_api.rag.index import failures
 from tools_api.rag.index.collection import CollectionIndex
 from tools_api.rag.index.failures import CollectionUnreadable
 from tools_api.rag.index.indexes import Indexes
+from tools_api.rag.index.room import Room
 from tools_api.rag.index.values import VectorModel
 
 
@@ -121,6 +122,47 @@ async def test_those_that_were_not_asked_for_the_longest_are_closed(root: Path) 
     for number, each in enumerate(several):
         assert len(await each.search_words(f"n{number}", 10)) == 2
     await indexes.aclose()
+
+
+async def test_no_more_than_the_limit_are_open_however_many_are_asked_at_once(root: Path) -> None:
+    indexes = Indexes(root, MemoryWords, replace(SMALL, max_open=3))
+    await indexes.start()
+    several = [await indexes.open(f"c{number}", MODEL, "Flat") for number in range(20)]
+    most = 0
+
+    async def ask(number: int) -> None:
+        nonlocal most
+        await several[number].put_many([document(f"n{number}")])
+        for _ in range(3):
+            assert len(await several[number].search_words(f"n{number}", 10)) == 2
+            most = max(most, sum(each.is_open for each in several))
+
+    await asyncio.gather(*(ask(number) for number in range(20)))
+
+    assert most <= 3
+    await indexes.aclose()
+
+
+async def test_where_all_that_are_open_stay_in_use_another_is_opened_beside_them() -> None:
+    room = Room(1, patience_s=0.01)
+    busy, other = Busy(), Busy()
+    await room.take(busy)
+
+    await room.take(other)
+
+    assert not busy.rested
+
+
+class Busy:
+    """A collection that always has a call."""
+
+    in_use = True
+    used_at = 0.0
+    rested = False
+
+    async def rest(self) -> bool:
+        self.rested = True
+        return False
 
 
 async def test_memory_is_bounded_too(root: Path) -> None:
