@@ -8,7 +8,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, TypeVar
 from zlib import error as ZlibError  # noqa: N812 - a class, under a name that says whose
@@ -31,6 +31,10 @@ M = TypeVar("M", bound=BaseModel)
 _CHUNKS_AT_ONCE = 2000
 _MANIFEST_BYTES = 64 * 1024
 _LINE_BYTES = 8 * 1024 * 1024
+_CHUNK_CHARACTERS = 131_272
+"""The longest that the parser makes, of a collection with 8,192 tokens in a chunk."""
+_MAX_GAP = 2
+"""Characters between two chunks of a document: the parser leaves two line breaks at most."""
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -65,7 +69,7 @@ class _Chunk(BaseModel):
     model_config = _STRICT
 
     ordinal: Count
-    text: str
+    text: Annotated[str, Field(max_length=_CHUNK_CHARACTERS)]
     start: Count
     end: Count
     page: Count | None
@@ -218,10 +222,13 @@ def _document(reading: _Reading, chunks_left: int) -> DocumentToPut:
 
 
 def _chunks(reading: _Reading, count: int) -> Iterator[Chunk]:
-    length = 0
+    length = last_end = 0
     for _ in range(count):
         row = reading.chunks.line(_Chunk)
         length += len(row.text)
+        if not 0 <= row.start - last_end <= _MAX_GAP:
+            raise _broken("a chunk is not behind the one before it")
+        last_end = row.end
         if row.end - row.start != len(row.text) or length > reading.limits.characters_per_document:
             raise _broken("the text of a chunk is not as long as it says, or a document's is too long")
         yield Chunk(
@@ -237,8 +244,9 @@ def _chunks(reading: _Reading, count: int) -> Iterator[Chunk]:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        said = datetime.fromisoformat(text)
+        return said.astimezone(UTC) if said.tzinfo else said.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter: in UTC it lies before the year 1, or behind 9999
         raise _broken("the moment of a document is none") from None
 
 

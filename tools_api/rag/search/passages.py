@@ -10,6 +10,8 @@ from tools_api.rag.values import StoredChunk
 
 _JOINED_CHUNKS = 3
 _JOINED_CHARACTERS = 6_000
+_LINE_BREAKS = 2
+"""So many stand at most between two chunks, however far apart a restored collection says that they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +111,4 @@ def _join(hit: Hit, stored: StoredChunk) -> Hit:
 
 
 def _gap(characters: int) -> str:
-    return " " if characters == 1 else "\n" * characters
+    return " " if characters == 1 else "\n" * min(characters, _LINE_BREAKS)

@@ -169,11 +169,19 @@ HOSTILE: Mapping[str, Callable[[Members], object]] = {
     "a document with -1 chunks": _row("documents.jsonl", chunks=-1),
     "a document without a name": _row("documents.jsonl", name=None),
     "a document of no time": _row("documents.jsonl", created_at="yesterday"),
+    "a document of no time in UTC": _row("documents.jsonl", created_at="0001-01-01T00:00:00+14:00"),
     "an endless name": _row("documents.jsonl", name="x" * 100_000),
     "metadata that is a list": _row("documents.jsonl", metadata=[1]),
     "a chunk out of order": _row("chunks.jsonl", ordinal=7),
     "a chunk without text": _row("chunks.jsonl", text=None),
+    "an endless chunk": _row("chunks.jsonl", text="x" * 200_000, end=200_000),
     "a chunk that is shorter than it says": _row("chunks.jsonl", end=10**9),
+    "a chunk far behind the one before it": _changed(
+        "chunks.jsonl", lambda rows: rows[4].update(start=2**40, end=2**40 + len(rows[4]["text"]))
+    ),
+    "a chunk before the one before it": _changed(
+        "chunks.jsonl", lambda rows: rows[4].update(start=0, end=len(rows[4]["text"]))
+    ),
     "a page that is text": _row("chunks.jsonl", page="1"),
     "a page beyond all numbers": _row("chunks.jsonl", page=2**60),
     "headings that are text": _row("chunks.jsonl", headings="abc"),

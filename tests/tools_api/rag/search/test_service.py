@@ -237,6 +237,14 @@ async def test_neighbours_become_one_hit_and_repeated_texts_one_place_more(
     assert (hits[0].citation, hits[0].also) == ("book.txt, pp. 1–2", ["copy.txt"])
 
 
+async def test_neighbours_that_say_to_be_far_apart_are_joined_by_two_line_breaks(
+    library: Library, service: SearchService
+) -> None:
+    await library.put("col_a", document("book.txt", "Kettle one.", "Kettle two.", gap=5_000_000))
+    hits = (await service.search(searched("col_a"), ask("kettle", "words"))).hits
+    assert [hit.text for hit in hits] == ["Kettle one.\n\nKettle two."]
+
+
 async def test_deleted_text_is_not_found(library: Library, service: SearchService) -> None:
     await library.put("col_a", document("a.txt", "A kitten."))
     index = await library.indexes.existing("col_a")
