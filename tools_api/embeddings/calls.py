@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tools_api.embeddings.errors import EncoderUnavailable
+from tools_api.embeddings.errors import EncoderUnavailable, TextsRefused
 from tools_api.embeddings.frames import Kind, Task, Texts, pack, pack_texts, unpack_rows
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Call:
             return
         self._deaths += 1
         if self._deaths >= _LIVES:
-            self.fail(EncoderUnavailable("The encoder ended several times while it worked on these texts."))
+            self.fail(TextsRefused("The encoder ended several times while it worked on these texts."))
         self._to_send_again.extend(self._sent.values())
         self._sent.clear()
 

@@ -9,6 +9,10 @@ class EncoderUnavailable(Unavailable):
     code = "encoder_unavailable"
 
 
+class TextsRefused(EncoderUnavailable):
+    """These texts have no vectors; others may have theirs."""
+
+
 class EncoderWarmingUp(EncoderUnavailable):
     """The encoder has not loaded its model yet; the same call works in a few seconds."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared.logging import get_logger
 from tools_api.embeddings import files
 from tools_api.embeddings.calls import Call, Calls
-from tools_api.embeddings.errors import EncoderUnavailable
+from tools_api.embeddings.errors import EncoderUnavailable, TextsRefused
 from tools_api.embeddings.frames import BrokenFrame, Kind, Task, pack
 from tools_api.embeddings.options import EncoderOptions
 from tools_api.embeddings.process import Frame
@@ -144,7 +144,7 @@ class LocalEncoder:
     def _answer(self, call: Call, frame: Frame) -> None:
         if frame.kind is Kind.REFUSED:
             reason = frame.body.decode("utf-8", "replace")
-            call.fail(EncoderUnavailable(f"The model could not compute these texts ({reason})."))
+            call.fail(TextsRefused(f"The model could not compute these texts ({reason})."))
             return
         try:
             call.take(frame.first, frame.body)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from tools_api.embeddings.errors import EncoderUnavailable
+from tools_api.embeddings.errors import EncoderUnavailable, TextsRefused
 from tools_api.embeddings.options import RemoteOptions
 from tools_api.embeddings.protocol import Embedded, Encoder, EncoderModel, EncoderStatus, TextKind
-from tools_api.embeddings.remote_call import RemoteCall, RemoteFailure
+from tools_api.embeddings.remote_call import RemoteCall, RemoteFailure, RemoteRefusal
 from tools_api.embeddings.remote_wire import Vectors, read_vectors
 
 if TYPE_CHECKING:
@@ -73,10 +73,15 @@ class RemoteEncoder:
             async with asyncio.TaskGroup() as group:
                 found = [group.create_task(self._part(texts[start:end], kind)) for start, end in parts]
         except* RemoteFailure as failures:
-            failure = failures.exceptions[0]
+            failure = next(
+                (one for one in failures.exceptions if not isinstance(one, RemoteRefusal)), failures.exceptions[0]
+            )
         if failure is not None:
-            self._status = EncoderStatus("failed", str(failure))
-            raise EncoderUnavailable(f"There are no vectors now: {failure}.", retry_after=30) from failure
+            refused = isinstance(failure, RemoteRefusal)
+            if not refused or self._status.state != "ready":
+                self._status = EncoderStatus("failed", str(failure))
+            error = TextsRefused if refused else EncoderUnavailable
+            raise error(f"There are no vectors now: {failure}.", retry_after=30) from failure
         return await asyncio.to_thread(_joined, [part.result() for part in found])
 
     async def rerank(self, query: str, passages: Sequence[str]) -> "NDArray[np.float32]":

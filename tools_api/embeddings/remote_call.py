@@ -24,6 +24,10 @@ class RemoteFailure(Exception):
     """The API gave no vectors; the message says why and what to do."""
 
 
+class RemoteRefusal(RemoteFailure):
+    """It gave none because of these texts, as far as its answer tells."""
+
+
 class _Passing(Exception):
     """It may work in a moment. `retry_after` is in seconds, if the API said so."""
 
@@ -109,8 +113,10 @@ def _failure(status: int, body: bytes, pause_s: float | None) -> Exception:
             return _Passing(f"the API for embeddings is overloaded or failing (status {status})", pause_s)
         case _ if 300 <= status < 400:
             return RemoteFailure("the API for embeddings redirects, which is not followed; check RAG_EMBEDDINGS_URL")
+        case 400 | 413 | 422:
+            return RemoteRefusal(f"the API for embeddings refuses the texts (status {status}{_words(body)})")
         case _:
-            return RemoteFailure(f"the API for embeddings refuses the texts (status {status}{_words(body)})")
+            return RemoteFailure(f"the API for embeddings gives no vectors (status {status}{_words(body)})")
 
 
 def _words(body: bytes) -> str:

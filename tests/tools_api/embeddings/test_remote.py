@@ -13,7 +13,7 @@ from aiohttp import web
 
 from shared.http_client import create_http_session
 from tests.tools_api.embeddings.fakes import FakeEncoder
-from tools_api.embeddings.errors import EncoderUnavailable
+from tools_api.embeddings.errors import EncoderUnavailable, TextsRefused
 from tools_api.embeddings.options import RemoteOptions
 from tools_api.embeddings.remote import RemoteEncoder
 
@@ -180,6 +180,18 @@ async def test_no_answer_is_believed_unseen(answer: Callable[[dict[str, Any]], w
         with pytest.raises(EncoderUnavailable, match="There are no vectors now: the API"):
             await encoder_of(api, http).embed(["a"], "query")
         assert len(api.bodies) == 1, "and asking again would not help"
+
+
+@pytest.mark.parametrize(("status", "refused"), [(400, True), (413, True), (403, False), (501, False)])
+async def test_a_refusal_of_these_texts_is_told_from_one_of_all(status: int, *, refused: bool) -> None:
+    async with running_api() as (api, http):
+        encoder = encoder_of(api, http)
+        await encoder.embed(["a"], "query")
+        api.will(lambda _: web.Response(status=status))
+        with pytest.raises(EncoderUnavailable) as failure:
+            await encoder.embed(["b"], "passage")
+    assert isinstance(failure.value, TextsRefused) == refused
+    assert (encoder.status.state == "ready") == refused
 
 
 async def test_reranking_stays_on_this_machine() -> None:

@@ -18,6 +18,12 @@ NEEDS_REINDEX = ParseFailure(
 )
 
 
+def not_embeddable(reason: str) -> ParseFailure:
+    return ParseFailure(
+        code="not_embeddable", message=f"The embedding model makes no vectors of its text: {reason}", retryable=True
+    )
+
+
 def groups_of(sizes: Sequence[tuple[str, int]]) -> list[tuple[list[str], int]]:
     """Put documents together until they have a slice of passages; one that has more stands alone."""
     groups: list[tuple[list[str], int]] = []

@@ -7,6 +7,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from shared.errors import Conflict
+from tools_api.embeddings.errors import TextsRefused
 from tools_api.embeddings.protocol import EncoderModel
 from tools_api.rag.ingestion import job_store, queue
 from tools_api.rag.ingestion.interruptible import unless
@@ -47,7 +48,10 @@ class ReindexWork:
             return False
         await index.begin_generation(model.fingerprint, model.dimensions)
         await self._say(index)
-        more = await unless(self._changed, self._fill(index))
+        try:
+            more = await unless(self._changed, self._fill(index))
+        except TextsRefused as refused:
+            return await self._give_up(refused)
         return True if more is None else more
 
     async def finish(self) -> None:
@@ -86,6 +90,14 @@ class ReindexWork:
         self._behind = lacking[-1].chunk_id
         await self._say(index)
         return True
+
+    async def _give_up(self, refused: TextsRefused) -> bool:
+        """End the job with the old vectors. Raises `EncoderUnavailable` if any text is refused."""
+        await self._tools.encoder.embed(["text"], "passage")
+        error = ("not_embeddable", refused.message)
+        async with self._tools.database.transaction() as db:
+            await job_store.end(db, self.job_id, "failed", datetime.now(UTC), error=error)
+        return False
 
     async def _collection(self) -> str | None:
         """Return the job's collection, None if the job does not go on."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.errors import Conflict, InvalidRequest
 from tools_api.db import Database
+from tools_api.embeddings.errors import TextsRefused
 from tools_api.embeddings.protocol import Encoder, EncoderModel
 from tools_api.rag.documents.locks import Locks
 from tools_api.rag.documents.originals import Originals
@@ -21,7 +22,16 @@ from tools_api.rag.index.values import DocumentToPut, VectorModel
 from tools_api.rag.ingestion import job_store, queue
 from tools_api.rag.ingestion.board import Board
 from tools_api.rag.ingestion.interruptible import unless
-from tools_api.rag.ingestion.pieces import EMPTY, NEEDS_REINDEX, SLICE, groups_of, key_of, record_of, texts_of
+from tools_api.rag.ingestion.pieces import (
+    EMPTY,
+    NEEDS_REINDEX,
+    SLICE,
+    groups_of,
+    key_of,
+    not_embeddable,
+    record_of,
+    texts_of,
+)
 from tools_api.rag.ingestion.protocol import Index, Indexes, Parser
 from tools_api.rag.ingestion.spool import Spool
 from tools_api.rag.ingestion.values import Batch, Done, Work
@@ -167,7 +177,11 @@ class BatchWork:
         first = await asyncio.to_thread(self._tools.spool.rows, work.id, key, model.dimensions)
         texts = texts_of(parsed, parsed.chunks[first : first + SLICE])
         if texts:
-            vectors = await self._tools.encoder.embed(texts, "passage")
+            try:
+                vectors = await self._tools.encoder.embed(texts, "passage")
+            except TextsRefused as refused:
+                await self._fail_refused(work, refused)
+                return (False,)
             await asyncio.to_thread(self._tools.spool.append, work.id, key, first, vectors)
         done = first + len(texts)
         self._post_embedded(work, done, len(parsed.chunks))
@@ -182,12 +196,30 @@ class BatchWork:
         model = await self._tools.encoder.model()
         read = [(work, await self._parsed(batch, work)) for work in wanted]
         ready = [(work, parsed) for work, parsed in read if parsed is not None]
-        vectors = await self._vectors(batch, ready, model)
-        puts = [
+        return (await self._puts(batch, ready, model),)
+
+    async def _puts(
+        self, batch: Batch, ready: Sequence[tuple[Work, ParsedDocument]], model: EncoderModel
+    ) -> list[DocumentToPut]:
+        """Embed documents together; if the encoder refuses their texts, one by one, so that one fails alone."""
+        if not ready:
+            return []
+        try:
+            vectors = await self._vectors(batch, ready, model)
+        except TextsRefused as refused:
+            if len(ready) > 1:
+                return [put for one in ready for put in await self._puts(batch, [one], model)]
+            await self._fail_refused(ready[0][0], refused)
+            return []
+        return [
             DocumentToPut(record_of(work, parsed), parsed.chunks, rows)
             for (work, parsed), rows in zip(ready, vectors, strict=True)
         ]
-        return (puts,)
+
+    async def _fail_refused(self, work: Work, refused: TextsRefused) -> None:
+        """Fail a document whose text is refused. Raises `EncoderUnavailable` if any text is."""
+        await self._tools.encoder.embed(["text"], "passage")
+        await self._fail({work.id: not_embeddable(refused.message)})
 
     async def _vectors(
         self, batch: Batch, ready: Sequence[tuple[Work, ParsedDocument]], model: EncoderModel

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import StorageFull
+from tools_api.embeddings.errors import TextsRefused
 from tools_api.embeddings.protocol import EncoderModel, EncoderStatus, TextKind
 from tools_api.rag.index.values import DocumentToPut, VectorModel
 from tools_api.rag.parsing import Chunking, ParseInput
@@ -53,7 +54,7 @@ def _lines(text: str) -> list[Chunk]:
 
 
 class HashEncoder:
-    """Makes a vector of a text's hash. `gate` holds it, `down` fails it."""
+    """Makes a vector of a text's hash. `gate` holds it, `down` fails it, `refuses` is a word that no text may have."""
 
     def __init__(self, fingerprint: str = "model-1") -> None:
         self.fingerprint = fingerprint
@@ -62,6 +63,7 @@ class HashEncoder:
         self.gate = asyncio.Event()
         self.gate.set()
         self.down: Exception | None = None
+        self.refuses: str | None = None
 
     @property
     def status(self) -> EncoderStatus:
@@ -79,6 +81,8 @@ class HashEncoder:
         await self.gate.wait()
         if self.down is not None:
             raise self.down
+        if self.refuses is not None and any(self.refuses in text for text in texts):
+            raise TextsRefused("It is too long.")
         self.embedded.update(texts)
         return np.stack([vector_of(f"{self.fingerprint}{text}") for text in texts])
 

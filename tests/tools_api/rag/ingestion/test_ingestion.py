@@ -170,6 +170,21 @@ async def test_what_is_in_the_way_is_waited_for_and_said(world: World) -> None:
     assert document.attempts == 1
 
 
+async def test_a_document_whose_text_the_encoder_refuses_fails_alone(world: World) -> None:
+    world.encoder.refuses = "odd"
+    async with world.running() as running:
+        await running.collection()
+        lines = "\n".join(f"line {number}" for number in range(SLICE))
+        files = {"a.txt": "a", "b.txt": "odd", "c.txt": "c", "large.txt": f"{lines}\nodd\n{lines}"}
+        job = await running.finished((await running.upload(files)).job_id)
+        failed, _ = await running.documents.page(ADA, "docs", limit=10, after=None, state="failed")
+    assert dict(job.documents) == {"indexed": 2, "failed": 2}
+    assert {(one.name, one.error and one.error.code) for one in failed} == {
+        ("b.txt", "not_embeddable"),
+        ("large.txt", "not_embeddable"),
+    }
+
+
 async def test_a_full_disk_is_waited_for(world: World) -> None:
     async with world.running() as running:
         await running.collection()
