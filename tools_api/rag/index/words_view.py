@@ -33,8 +33,8 @@ class WordsView(Protocol):
     """The index of words of one collection. Every method blocks and is called in a thread.
 
     `apply`, `purge` and `close` are never called at the same time as one another; `search` and `most` may be at any
-    time, also while one of the first two runs, and then see the last commit. A full disk raises `StorageFull` and
-    leaves the last commit.
+    time, also while one of the first two runs, and then see the last commit. A full disk raises `StorageFull`, what
+    else can't be read or written `Unavailable`; both leave the last commit.
     """
 
     def applied_upto(self) -> int:

@@ -15,7 +15,7 @@ from tantivy import Order, Query
 from tools_api.rag.index.words_view import IdRange, OpenWords, WordsRow, WordsView
 from tools_api.rag.values import ScoredChunk
 from tools_api.rag.words.document import to_document
-from tools_api.rag.words.failures import full_disk_told
+from tools_api.rag.words.failures import words_failures
 from tools_api.rag.words.folder import open_folder
 from tools_api.rag.words.languages import Language
 from tools_api.rag.words.purge import Purge
@@ -43,12 +43,12 @@ class TantivyWords:
     def __init__(self, folder: Path, analyzers: Analyzers, *, idle_s: float) -> None:
         self._folder = folder
         self._analyzers = analyzers
-        with full_disk_told(folder.parent):
+        with words_failures(folder.parent):
             self._index = open_folder(folder, analyzers)
-        self._schema = self._index.schema
+            self._schema = self._index.schema
+            self._commits, self._upto = self._last_state()
         self._purge = Purge(self._index, folder)
         self._writer = Writer(self._index, folder, idle_s=idle_s)
-        self._commits, self._upto = self._last_state()
 
     def applied_upto(self) -> int:
         return self._upto
@@ -61,7 +61,7 @@ class TantivyWords:
                 writer.add_document(to_document(row))
             self._add_state(writer, upto)
             writer.commit()
-        self._index.reload()
+            self._index.reload()
         self._upto = upto
 
     def search(self, query: str, k: int, allowed: Sequence[IdRange] | None) -> list[ScoredChunk]:
@@ -80,7 +80,8 @@ class TantivyWords:
         return most_possible(understand(query, self._analyzers), self._index.searcher())
 
     def purge(self) -> bool:
-        self._writer.finish_merges()
+        with words_failures(self._folder):
+            self._writer.finish_merges()
         with self._committing() as writer:
             self._add_state(writer, self._upto)
             return self._purge.round(writer)
@@ -107,7 +108,7 @@ class TantivyWords:
 
     @contextmanager
     def _committing(self) -> Generator[tantivy.IndexWriter]:
-        with full_disk_told(self._folder), self._writer.writing() as writer:
+        with words_failures(self._folder), self._writer.writing() as writer:
             yield writer
 
     def _add_state(self, writer: tantivy.IndexWriter, upto: int) -> None:

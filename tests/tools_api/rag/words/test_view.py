@@ -7,6 +7,7 @@ import pytest
 
 from tests.tools_api.rag.words.conftest import Open, row
 from tools_api.rag.index.words_view import EVERYTHING, WordsView
+from tools_api.rag.words.failures import WordsUnavailable
 
 
 def ids(
@@ -226,3 +227,17 @@ def test_a_file_that_was_cut_off_makes_the_view_begin_anew(open_words: Open, fol
     cut = next(file for file in folder.iterdir() if file.suffix == ".store")
     cut.write_bytes(cut.read_bytes()[:size])
     assert open_words().applied_upto() == 0
+
+
+def test_what_tantivy_refuses_is_told_as_unavailable_and_works_when_it_is_over(open_words: Open) -> None:
+    first, second = open_words(), open_words()
+    first.apply([row(1, "kettle")], [], 1)  # its writer locks the folder
+    with pytest.raises(WordsUnavailable):
+        second.purge()
+
+    with pytest.raises(WordsUnavailable):
+        second.apply([row(2, "kettle")], [], 2)
+
+    first.close()
+    second.apply([row(2, "kettle")], [], 2)
+    assert {hit.chunk_id for hit in second.search("kettle", 10, None)} == {1, 2}
