@@ -103,7 +103,8 @@ class RagDocument(Record, table=True):
     indexed_sha256: str | None = Field(default=None, max_length=64)
     duplicate_of: str | None = Field(default=None, index=True, max_length=36)
     """The document of this collection that has the same content and is indexed for both. State, percent, error, pages
-    and `indexed_sha256` are then copies of that one's; `chunks` stays 0, so that sums count each once."""
+    and `indexed_sha256` are then copies of that one's; `chunks` is 0, so that sums count each once, as soon as what
+    this one had in the index before has left it."""
     state: str = Field(max_length=16)
     percent: int = 0
     error_code: str | None = Field(default=None, max_length=64)

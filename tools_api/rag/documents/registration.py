@@ -14,7 +14,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tools_api.rag.documents import store
-from tools_api.rag.documents.values import Accepted, Draft, Outcome
+from tools_api.rag.documents.values import UNFINISHED, Accepted, Draft, Outcome
 from tools_api.rag.tables import RagDocument, RagJob
 from tools_api.rag.values import Owner, ParseFailure
 
@@ -87,7 +87,7 @@ class _Registration:
     async def add_job(self, who: Owner) -> None:
         """Add the job, finished if there is nothing to do."""
         queued = sum(outcome != "unchanged" for _, outcome in self._entered)
-        to_do = any(outcome in {"queued", "duplicate"} for _, outcome in self._entered)
+        to_do = any(row.state in UNFINISHED for row, outcome in self._entered if outcome != "unchanged")
         job = RagJob(
             id=self.result.job_id,
             collection_id=self._collection_id,
@@ -167,15 +167,18 @@ class _Registration:
             return
         if indexed.state in {"failed", "cancelled"}:
             await store.requeue(self._db, indexed, self._now)
-        if row.indexed_sha256 is not None and row.duplicate_of is None:
+        if row.chunks:
             self.result.unindexed.append(row.id)
         _follow(row, indexed)
         self._entered.append((row, "duplicate"))
 
 
 def _follow(row: RagDocument, indexed: RagDocument) -> None:
-    """Make a document a duplicate of the one that is indexed for both."""
-    row.duplicate_of, row.chunks, row.batch_id = indexed.id, 0, None
+    """Make a document a duplicate of the one that is indexed for both.
+
+    Its `chunks` stay as they are: as long as they are not 0, it has some in the index that are to leave it.
+    """
+    row.duplicate_of, row.batch_id = indexed.id, None
     row.state, row.percent, row.pages = indexed.state, indexed.percent, indexed.pages
     row.error_code, row.error_message, row.retryable = indexed.error_code, indexed.error_message, indexed.retryable
     row.indexed_sha256 = indexed.indexed_sha256

@@ -101,10 +101,13 @@ class DocumentService:
                 collection_id: await store.digests(db, collection_id) for collection_id in await store.collections(db)
             }
             unfinished = await store.deleting(db)
+            stale = await store.stale_copies(db)
         for collection_id, digests in known.items():
             await self._originals.sweep(collection_id, digests)
         for collection_id, document_id in unfinished:
             self._begin_removal(collection_id, document_id)
+        for collection_id in {collection_id for collection_id, _ in stale}:
+            self._begin_unindexing(collection_id, key=collection_id)
 
     async def aclose(self) -> None:
         """Wait for removals that are under way."""
@@ -239,12 +242,25 @@ class DocumentService:
 
     async def _forget(self, collection_id: str, registered: Registered) -> None:
         if registered.unindexed:
-            await self._worker.unindex(collection_id, registered.unindexed)
+            unindexing = self._begin_unindexing(collection_id, key=registered.job_id)
+            await asyncio.wait({unindexing})  # if it fails, it is tried until it is done
         await self._remove_unused(collection_id, registered.replaced)
 
     def _begin_removal(self, collection_id: str, document_id: str) -> asyncio.Task[None]:
         """Remove in a task: it goes on when the caller who asked for it has left."""
         return self._removals.begin(document_id, lambda: self._remove(collection_id, document_id))
+
+    def _begin_unindexing(self, collection_id: str, *, key: str) -> asyncio.Task[None]:
+        return self._removals.begin(key, lambda: self._unindex_copies(collection_id))
+
+    async def _unindex_copies(self, collection_id: str) -> None:
+        """Take out of the index what documents had there that are duplicates now."""
+        async with self._database.session() as db:
+            ids = [document_id for _, document_id in await store.stale_copies(db, collection_id)]
+        if ids:
+            await self._worker.unindex(collection_id, ids)
+            async with self._database.transaction() as db:
+                await store.mark_unindexed(db, ids)
 
     async def _remove(self, collection_id: str, document_id: str) -> None:
         await self._worker.unindex(collection_id, [document_id])

@@ -116,6 +116,23 @@ async def deleting(db: AsyncSession) -> list[tuple[str, str]]:
     return [(collection_id, document_id) for collection_id, document_id in (await db.exec(statement)).all()]
 
 
+async def stale_copies(db: AsyncSession, collection_id: str | None = None) -> list[tuple[str, str]]:
+    """Return the collections and ids of duplicates that are in the index themselves, from before they became one."""
+    statement = select(RagDocument.collection_id, RagDocument.id).where(
+        col(RagDocument.duplicate_of).is_not(None), RagDocument.state != "deleting", RagDocument.chunks > 0
+    )
+    if collection_id is not None:
+        statement = statement.where(RagDocument.collection_id == collection_id)
+    return [(collection, document_id) for collection, document_id in (await db.exec(statement)).all()]
+
+
+async def mark_unindexed(db: AsyncSession, ids: Sequence[str]) -> None:
+    """Note that duplicates have left the index."""
+    for piece in _pieces(ids):
+        mine = and_(col(RagDocument.id).in_(piece), col(RagDocument.duplicate_of).is_not(None))
+        await (await db.connection()).execute(update(RagDocument).where(mine).values(chunks=0))
+
+
 async def promote_duplicate(db: AsyncSession, document_id: str, now: datetime) -> RagDocument | None:
     """Let another document be indexed for those that `document_id` was; return it, or None if there is none."""
     statement = (

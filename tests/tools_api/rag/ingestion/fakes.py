@@ -101,12 +101,13 @@ def vector_of(text: str) -> NDArray[np.float32]:
 
 
 class MemoryIndex:
-    """Holds the documents of a collection. `full` refuses what comes."""
+    """Holds the documents of a collection. `full` refuses what comes, `stuck` what is to go."""
 
     def __init__(self) -> None:
         self.documents: dict[str, DocumentToPut] = {}
         self.puts: Counter[str] = Counter()
         self.full = False
+        self.stuck = False
 
     async def put_many(self, documents: Sequence[DocumentToPut], *, fingerprint: str | None = None) -> None:
         if self.full:
@@ -117,6 +118,8 @@ class MemoryIndex:
             self.puts[document.record.sha256] += 1
 
     async def delete(self, document_ids: Sequence[str]) -> int:
+        if self.stuck:
+            raise StorageFull("The disk is full.")
         return sum(self.documents.pop(document_id, None) is not None for document_id in document_ids)
 
     def texts(self) -> list[str]:

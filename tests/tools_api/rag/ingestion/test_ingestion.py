@@ -301,3 +301,23 @@ async def test_what_breaks_while_nothing_is_to_do_does_not_end_the_work(
         await asyncio.wait_for(broke.wait(), 30)
         await running.finished((await running.upload({"c.txt": "three"})).job_id)
         assert (await running.index()).texts() == ["one", "three", "two"]
+
+
+async def test_what_a_copy_had_in_the_index_leaves_it_at_the_next_start_at_the_latest(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        await running.finished((await running.upload({"a.txt": "one", "b.txt": "old"})).job_id)
+        index = await running.index()
+        index.stuck = True
+        again = await running.upload({"b.txt": "one"})
+        assert again.files[0].outcome == "duplicate"
+        assert index.texts() == ["old", "one"]
+    index.stuck = False
+    async with world.running() as running:
+        async with asyncio.timeout(30):
+            while index.texts() != ["one"]:
+                await asyncio.sleep(0.01)
+    index.stuck = True
+    async with world.running() as running:
+        await running.finished((await running.upload({"c.txt": "one"})).job_id)
+    assert index.texts() == ["one"]
