@@ -16,7 +16,7 @@ from shared.errors import NotFound
 from tools_api.rag.index import generations, reading, snapshot
 from tools_api.rag.index.allowed import Allowed
 from tools_api.rag.index.checks import checked_query
-from tools_api.rag.index.failures import logged_failures
+from tools_api.rag.index.failures import logged_failures, require_room
 from tools_api.rag.index.kinds import BuildStopped
 from tools_api.rag.index.maintenance import Maintenance
 from tools_api.rag.index.opened import OpenCollection, allowed_ranges, open_collection
@@ -192,8 +192,8 @@ class CollectionIndex:
     async def snapshot(self, path: Path) -> None:
         """Write one moment of the collection into a file, while others go on writing. Raises `StorageFull`."""
         async with self._files() as opened:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._threads.reads, snapshot.write_snapshot, opened.readers, path)
+            loop, reserve = asyncio.get_running_loop(), self._options.reserve_bytes
+            await loop.run_in_executor(self._threads.snapshots, _write_snapshot, opened, path, reserve)
 
     async def set_index_type(self, index_type: IndexType) -> None:
         """Choose how larger segments are searched; they are written anew in the background."""
@@ -336,9 +336,15 @@ def _gone() -> NotFound:
     return NotFound("There is no such collection.", param="collection")
 
 
-def _size_of(folder: Path) -> int:
+def _write_snapshot(opened: OpenCollection, path: Path, reserve_bytes: int) -> None:
+    """Blocking. A snapshot is no larger than the database: vectors are as they are there, texts are packed."""
+    require_room(path.parent, _size_of(opened.folder, "chunks.db*"), reserve_bytes)
+    snapshot.write_snapshot(opened.readers, path)
+
+
+def _size_of(folder: Path, names: str = "*") -> int:
     size = 0
-    for path in folder.rglob("*"):
+    for path in folder.rglob(names):
         with suppress(FileNotFoundError):  # a segment that was merged just now
             size += path.stat().st_size if path.is_file() else 0
     return size

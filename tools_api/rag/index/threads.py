@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 _SEARCHES = min(8, os.cpu_count() or 1)
 _READS = 8
 _WRITES = 4
+_SNAPSHOTS = 2
 
 
 def _searching() -> None:
@@ -31,6 +32,7 @@ def _pool(name: str, threads: int) -> ThreadPoolExecutor:
 class Threads:
     """`searches` is as wide as the machine, and FAISS uses one thread in each, so that searches do not fight for cores.
 
+    `snapshots` are written two at a time, whoever waits for them: each takes as long as its collection is large.
     `background` is one thread: building a segment must not take the machine from those who wait.
     """
 
@@ -39,6 +41,7 @@ class Threads:
     )
     reads: ThreadPoolExecutor = field(default_factory=lambda: _pool("read", _READS))
     writes: ThreadPoolExecutor = field(default_factory=lambda: _pool("write", _WRITES))
+    snapshots: ThreadPoolExecutor = field(default_factory=lambda: _pool("snapshot", _SNAPSHOTS))
     background: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "rag-build", initializer=_building)
     )
@@ -50,5 +53,5 @@ class Threads:
 
     def close(self) -> None:
         """End the threads when they have done what they do. Blocking."""
-        for pool in (self.searches, self.reads, self.writes, self.background):
+        for pool in (self.searches, self.reads, self.writes, self.snapshots, self.background):
             pool.shutdown(cancel_futures=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import zipfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import orjson
 import pytest
 
-from shared.errors import Conflict, InvalidRequest, PayloadTooLarge
+from shared.errors import Conflict, InvalidRequest, PayloadTooLarge, StorageFull
 from tests.tools_api.rag.index.conftest import MODEL, SMALL, document, unit
 from tests.tools_api.rag.index.memory_words import MemoryWords
 from tools_api.rag.index.collection import CollectionIndex
@@ -84,6 +85,38 @@ async def test_a_snapshot_is_of_one_moment_while_others_write(
         stored = await contents(restored)
         assert len(stored) == 40
         assert len({each.document.sha256 for each in stored}) == 1  # all of one put
+
+
+async def test_snapshots_that_take_long_keep_nobody_from_reading(index: CollectionIndex, root: Path) -> None:
+    await index.put_many([document("a")])
+    pipes = [root / f"pipe{number}" for number in range(10)]
+    for pipe in pipes:
+        os.mkfifo(pipe)  # writing into it waits for who reads it
+
+    writing = [asyncio.create_task(index.snapshot(pipe)) for pipe in pipes]
+    try:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            documents = await asyncio.gather(*(index.documents() for _ in range(10)))
+    finally:
+        contents = await asyncio.gather(*(asyncio.to_thread(pipe.read_bytes) for pipe in pipes))
+        await asyncio.gather(*writing)
+
+    assert all(len(each) == 1 for each in documents)
+    assert all(content.startswith(b"PK") for content in contents)
+
+
+async def test_a_snapshot_for_which_there_is_no_room_is_not_begun(snapshot: Path, root: Path) -> None:
+    full = Indexes(root / "collections", MemoryWords, replace(SMALL, reserve_bytes=2**60))
+    index = await full.existing("col_test")
+    assert index is not None
+
+    with pytest.raises(StorageFull):
+        await index.snapshot(root / "another")
+
+    assert not (root / "another").exists()
+    await full.aclose()
 
 
 async def test_restoring_over_a_collection_is_refused(indexes: Indexes, index: CollectionIndex, snapshot: Path) -> None:
