@@ -197,6 +197,10 @@ def _server(url: str | None, api_key: str | None) -> "Generator[SignedIn[RagClie
             yield server
         except (CallFailed, NoSuchFile) as failure:
             terminal.fail(str(failure))
+        except OSError as error:
+            if error.filename is None:  # nothing that a person named
+                raise
+            terminal.fail(f"{error.strerror}: {error.filename!r}")
         except KeyboardInterrupt:
             terminal.err.print("(stopped)", style="dim")
             raise SystemExit(130) from None

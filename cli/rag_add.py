@@ -6,31 +6,35 @@ from contextlib import aclosing
 from pathlib import Path
 
 from cli import rag_progress, rag_view, terminal
-from cli.api_client import JsonObject
+from cli.api_client import CallFailed, JsonObject
 from cli.rag_client import RagClient
 from cli.rag_files import Found, find_files
 from cli.signed_in import SignedIn
 
 
 def add_files(server: SignedIn[RagClient], named: Sequence[Path], *, collection: str, wait: bool) -> None:
-    """Upload what was named. Ends the program with 1 if anything could not be read, 130 on Ctrl-C."""
+    """Upload what was named. Ends the program with 1 if anything was not taken or not read, 130 on Ctrl-C."""
     files = find_files(named)
     if not files:
         terminal.fail("There is nothing to add: what is hidden or ignored by git is left out of folders.")
     collection_id = str(server.call(lambda: server.client.collection(collection, make=True))["id"])
     uploads: list[JsonObject] = []
+    refused: list[JsonObject] = []
     try:
-        _upload(server, collection_id, files, uploads)
-    except KeyboardInterrupt:
+        _upload(server, collection_id, files, (uploads, refused))
+    except (KeyboardInterrupt, CallFailed):
         _tell_how_to_go_on(_jobs(uploads))
         terminal.err.print("Not everything was uploaded; the same command adds the rest.", soft_wrap=True)
         raise
     _summarise(uploads, collection)
+    rag_view.print_failures(terminal.err, refused)
     jobs = _jobs(uploads)
-    if not wait:
+    if wait:
+        watch_jobs(server, jobs)
+    else:
         _tell_how_to_go_on(jobs)
-        return
-    watch_jobs(server, jobs)
+    if refused:
+        raise SystemExit(1)
 
 
 def watch_jobs(server: SignedIn[RagClient], jobs: Sequence[str]) -> None:
@@ -50,12 +54,18 @@ def watch_jobs(server: SignedIn[RagClient], jobs: Sequence[str]) -> None:
         raise SystemExit(1)
 
 
-def _upload(server: SignedIn[RagClient], collection: str, files: Sequence[Found], uploads: list[JsonObject]) -> None:
-    """Upload in portions; `uploads` gets what the server says of each, also when it is interrupted."""
+def _upload(
+    server: SignedIn[RagClient],
+    collection: str,
+    files: Sequence[Found],
+    told: tuple[list[JsonObject], list[JsonObject]],
+) -> None:
+    """Upload in portions; `told` gets what the server says of each and what was not taken, also when interrupted."""
+    uploads, refused = told
 
     async def run() -> None:
         with rag_progress.bars() as progress:
-            async with aclosing(rag_progress.upload(server.client, collection, files, progress)) as answers:
+            async with aclosing(rag_progress.upload(server.client, collection, files, progress, refused)) as answers:
                 async for answer in answers:
                     uploads.append(answer)
 

@@ -1,6 +1,7 @@
 """`/v1/rag` of the main API as `twinport rag` uses it."""
 
 import json
+import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
@@ -44,7 +45,8 @@ class RagClient(ApiClient):
         with ExitStack() as stack:
             form = aiohttp.FormData(quote_fields=False)
             for file in files:
-                opened = stack.enter_context(file.path.open("rb"))
+                # by its number, or aiohttp would put the path into a header, and fail where that is no UTF-8
+                opened = stack.enter_context(os.fdopen(os.open(file.path, os.O_RDONLY), "rb"))
                 form.add_field("file", opened, filename=_header_safe(file.name))
             return await self.json("POST", _path("collections", collection, "documents"), data=form)
 
@@ -57,9 +59,6 @@ class RagClient(ApiClient):
     async def jobs(self) -> list[JsonObject]:
         """Return the newest jobs."""
         return _data(await self.json("GET", f"{_PREFIX}/jobs?limit={_PAGE}"))
-
-    async def job(self, job: str) -> JsonObject:
-        return await self.json("GET", _path("jobs", job))
 
     async def cancel(self, job: str) -> JsonObject:
         return await self.json("POST", _path("jobs", job, "cancel"))

@@ -10,7 +10,8 @@ from pathspec import GitIgnoreSpec
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to upload: where it is, how it will be called, its size in bytes."""
+    """A file to upload: where it is, how it will be called (always UTF-8, which paths need not be), its size in
+    bytes."""
 
     path: Path
     name: str
@@ -22,7 +23,7 @@ class NoSuchFile(Exception):
 
 
 def find_files(named: Sequence[Path]) -> list[Found]:
-    """Return the files below what was named, in order. Raises `NoSuchFile`.
+    """Return the files below what was named, in order. Raises `NoSuchFile`, `OSError` for a folder that cannot be read.
 
     A file in a folder is called after its place below it (`handbook/security.md`). Links in folders are left out: they
     may lead anywhere. Whoever names a file or a folder itself gets it, hidden and ignored or not.
@@ -30,7 +31,7 @@ def find_files(named: Sequence[Path]) -> list[Found]:
     found: list[Found] = []
     for path in named:
         if path.is_file():
-            found.append(Found(path, path.name, path.stat().st_size))
+            found.append(Found(path, _as_text(path.name), path.stat().st_size))
         elif path.is_dir():
             found += _below(path.resolve())
         else:
@@ -40,7 +41,12 @@ def find_files(named: Sequence[Path]) -> list[Found]:
 
 def _below(folder: Path) -> Iterator[Found]:
     for path in _walk(folder, [*_rules_above(folder)]):
-        yield Found(path, f"{folder.name}/{path.relative_to(folder).as_posix()}", path.stat().st_size)
+        name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
+        yield Found(path, _as_text(name), path.stat().st_size)
+
+
+def _as_text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

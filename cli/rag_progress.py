@@ -14,6 +14,7 @@ from cli.rag_files import Found
 
 _UPLOAD_BYTES = 64 * 2**20
 _UPLOAD_FILES = 200
+_REFUSES_THE_FILES = frozenset({400, 413, 415, 422})
 _ATTEMPTS = 5
 _PAUSE_S = 1.0
 
@@ -25,15 +26,37 @@ def bars() -> Progress:
 
 
 async def upload(
-    client: RagClient, collection: str, files: Sequence[Found], progress: Progress
+    client: RagClient, collection: str, files: Sequence[Found], progress: Progress, refused: list[JsonObject]
 ) -> AsyncGenerator[JsonObject, None]:
-    """Upload files in portions; yield what the server says of each."""
+    """Upload files in portions; yield what the server says of each. `refused` gets what cannot be read here or is not
+    taken there; the others are uploaded all the same. Raises `CallFailed` if it would go no better with the others."""
     total = sum(file.size for file in files)
     bar = progress.add_task("uploading", total=max(1, total), said=f"{len(files)} files")
     for batch in batches(files, most_bytes=_UPLOAD_BYTES, most_files=_UPLOAD_FILES):
-        yield await client.upload(collection, batch)
+        if readable := [file for file in batch if _opens(file, refused)]:
+            try:
+                yield await client.upload(collection, readable)
+            except CallFailed as failure:
+                if failure.status not in _REFUSES_THE_FILES:
+                    raise
+                more = f" and {len(readable) - 1} more" if len(readable) > 1 else ""
+                refused.append(_failure(f"{readable[0].name}{more}", str(failure)))
         progress.advance(bar, sum(file.size for file in batch))
     progress.update(bar, completed=max(1, total))
+
+
+def _opens(file: Found, refused: list[JsonObject]) -> bool:
+    """Say whether a file can be read; why not is told in `refused`."""
+    try:
+        file.path.open("rb").close()
+    except OSError as error:
+        refused.append(_failure(file.name, error.strerror or "It cannot be read."))
+        return False
+    return True
+
+
+def _failure(name: str, message: str) -> JsonObject:
+    return {"name": name, "error": {"message": message}}
 
 
 async def watch_all(client: RagClient, jobs: Sequence[str], progress: Progress) -> list[JsonObject]:

@@ -33,6 +33,8 @@ class FakeRag:
         self.breaks = 0
         """How many streams of events break off before their job has ended."""
         self.dies_in_export = False
+        self.refuses_uploads_with: int | None = None
+        """The status of every upload that has a file called `…big…`."""
 
     def routes(self, app: web.Application) -> None:
         base = "/v1/rag"
@@ -92,6 +94,8 @@ class FakeRag:
         async for part in await request.multipart():
             assert not isinstance(part, type(None))
             files.append((str(part.filename), bytes(await part.read())))  # type: ignore[union-attr]
+        if self.refuses_uploads_with is not None and any("big" in name for name, _ in files):
+            return web.json_response({"error": {"message": "That is too much."}}, status=self.refuses_uploads_with)
         self.uploads.append(files)
         documents = [
             {"id": f"doc_{name}", "name": name, "outcome": "unchanged" if name == "old.md" else "queued"}

@@ -1,12 +1,15 @@
 """`twinport rag` against a small server with our wire format, and in a pseudo-terminal where a person sits."""
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.app import app
+from cli.rag_files import Found, find_files
 from cli.terminal import out
 from tests.cli.conftest import FakeApi
 from tests.cli.pseudo_terminal import Terminal
@@ -72,6 +75,62 @@ def test_a_file_that_is_not_there_uploads_nothing(api: FakeApi, folder: Path) ->
     result = rag(api, "add", str(folder / "a.md"), str(folder / "missing.md"))
     assert (result.exit_code, api.rag.uploads, api.rag.collections) == (1, [], {})
     assert "missing.md" in result.stderr
+
+
+def test_a_file_that_is_not_taken_keeps_no_other_back(
+    api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.rag_progress._UPLOAD_FILES", 1)
+    (folder / "big.md").write_text("x")
+    api.rag.refuses_uploads_with = 413
+    for options in ([], ["--no-wait"]):
+        result = rag(api, "add", str(folder), *options)
+        assert result.exit_code == 1
+        assert "✗ docs/big.md: That is too much." in result.stderr
+
+    assert [name for files in api.rag.uploads[:2] for name, _ in files] == ["docs/a.md", "docs/übung %222%22.md"]
+    assert "rag watch job_3 job_4" in result.stderr
+
+
+def test_when_uploads_end_early_the_jobs_at_work_are_named(
+    api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.rag_progress._UPLOAD_FILES", 1)
+    (folder / "big.md").write_text("x")
+    api.rag.refuses_uploads_with = 507
+    result = rag(api, "add", str(folder))
+
+    assert (result.exit_code, len(api.rag.uploads)) == (1, 1)
+    assert "rag watch job_1" in result.stderr
+    assert result.stderr.endswith("error: That is too much.\n")
+
+
+def test_what_cannot_be_read_here_is_told_and_the_rest_is_uploaded(
+    api: FakeApi, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_it_was(named: Sequence[Path]) -> list[Found]:
+        return [*find_files(named), Found(folder / "gone.md", "docs/gone.md", 1)]
+
+    monkeypatch.setattr("cli.rag_add.find_files", as_it_was)
+    result = rag(api, "add", str(folder))
+
+    assert (result.exit_code, len(api.rag.uploads[0])) == (1, 2)
+    assert "✗ docs/gone.md: No such file or directory" in result.stderr
+
+
+def test_a_name_that_is_no_utf_8_is_uploaded(api: FakeApi, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.md"
+    Path(os.fsdecode(path)).write_text("x")
+    result = rag(api, "add", os.fsdecode(path))
+    assert result.exit_code == 0, result.stderr
+    assert api.rag.uploads == [[("caf\ufffd.md", b"x")]]
+
+
+def test_an_export_to_nowhere_is_one_line(api: FakeApi, tmp_path: Path) -> None:
+    result = rag(api, "export", "handbook", "-o", str(tmp_path / "nowhere" / "x.jsonl"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: No such file or directory: ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_folder_of_hidden_files_is_no_upload(api: FakeApi, tmp_path: Path) -> None:
