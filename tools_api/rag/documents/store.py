@@ -156,7 +156,7 @@ async def requeue(db: AsyncSession, row: RagDocument, now: datetime) -> None:
     """Put a document into the queue from its beginning, and open its job again."""
     row.state, row.percent, row.batch_id, row.updated_at = "queued", 0, None, now
     row.error_code = row.error_message = None
-    row.retryable = False
+    row.retryable, row.attempts = False, 0
     job = await db.get(RagJob, row.job_id) if row.job_id else None
     if job is not None and job.state in {"finished", "cancelled"}:
         job.state, job.finished_at = "queued", None

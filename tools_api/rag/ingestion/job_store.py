@@ -192,7 +192,14 @@ async def read_again(db: AsyncSession, collection_id: str, who: Owner, now: date
     db.add(job)
     await db.flush()
     again = update(RagDocument).where(*which)
-    changes = {"state": "queued", "percent": 0, "batch_id": None, "error_code": None, "error_message": None}
+    changes = {
+        "state": "queued",
+        "percent": 0,
+        "attempts": 0,
+        "batch_id": None,
+        "error_code": None,
+        "error_message": None,
+    }
     await (await db.connection()).execute(again.values(job_id=job.id, updated_at=now, **changes))
     await close_jobs(db, [job.id], now)
     return job

@@ -16,7 +16,8 @@ from tools_api.rag.tables import RagCollection, RagDocument, RagJob
 from tools_api.rag.values import IndexType, Owner, ParseFailure
 
 _MAX_ATTEMPTS = 5
-"""Batches that a document may be in without an end before it is given up: what it does to us is not worth more."""
+"""Batches that a document may be in without an end before it is given up: what it does to us is not worth more. They
+are counted anew whenever somebody queues it."""
 _SUSPECT_AFTER = 3
 """Batches without an end after which a document is worked on alone: it may be the one that breaks them."""
 
@@ -91,7 +92,7 @@ async def release(db: AsyncSession, batch_id: str, now: datetime, *, blameless: 
     for row in rows:
         row.batch_id, row.updated_at = None, now
         row.attempts -= 1 if blameless else 0
-        if row.attempts < _MAX_ATTEMPTS:
+        if blameless or row.attempts < _MAX_ATTEMPTS:
             row.state, row.percent = "queued", 0
         else:
             gave_up = ParseFailure(code="gave_up", message="Working on it broke off again and again.", retryable=True)

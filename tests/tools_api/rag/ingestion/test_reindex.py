@@ -103,6 +103,9 @@ async def test_a_cancelled_reindex_leaves_the_old_vectors(filled: World) -> None
 async def test_with_the_same_model_the_originals_are_read_again(filled: World) -> None:
     filled.encoder = HashEncoder("old")
     async with filled.running() as running:
-        job = await running.finished((await running.jobs.reindex(ADA, "docs")).id)
+        for _ in range(2):
+            job = await running.finished((await running.jobs.reindex(ADA, "docs")).id)
+        documents, _ = await running.documents.page(ADA, "docs", limit=10, after=None, state=None)
     assert dict(job.documents) == {"indexed": 8}
-    assert len(filled.parser.calls) == 2
+    assert len(filled.parser.calls) == 3
+    assert {one.attempts for one in documents} == {1}, "what went well is not held against a document"
