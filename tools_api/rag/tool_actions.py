@@ -83,12 +83,13 @@ class Actions:
     async def _grep(self, collections: Sequence[Collection], arguments: JsonObject) -> ToolOutput:
         from tools_api.rag.search.exact_values import ExactQuery
 
-        pattern = arguments.get("pattern") or str(arguments["query"])
+        expression = arguments.get("pattern")  # some models fill in every argument, this one with ""
+        pattern = expression or str(arguments["query"])
         if not pattern:
             raise InvalidRequest("The argument 'query' is empty: give the exact text to find.")
         query = ExactQuery(
             pattern=pattern,
-            regex="pattern" in arguments,
+            regex=bool(expression),
             ignore_case=True,
             where=await self._where(collections, arguments),
             limit=int(arguments.get("top_k", 2 * DEFAULT_TOP_K)),

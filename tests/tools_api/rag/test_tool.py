@@ -77,12 +77,16 @@ async def test_exact_text_and_patterns_are_found(serve_rag: ServeRag) -> None:
         anna = await library(rag)
         literal = await call(anna, action="grep", query="GATE is 55")
         pattern = await call(anna, action="grep", query="", pattern=r"\d+ days")
+        empty = await call(anna, action="grep", query="5521.", pattern="")
+        dotted = await call(anna, action="grep", query="g.te", pattern="")
         nothing = await call(anna, action="grep", query="cathedral")
         broken = await call(anna, action="grep", query="", pattern="(")
 
     assert "The code of the garden gate is 5521." in literal.content
     assert pattern.data["results"][0]["text"] == "27 days"
     assert pattern.sources[0].title == "handbook.pdf, p. 12"
+    assert empty.data["results"]
+    assert '"g.te" does not occur' in dotted.content
     assert '"cathedral" does not occur' in nothing.content
     assert nothing.ok
     assert broken.error
