@@ -78,6 +78,21 @@ async def test_what_stands_around_a_passage_is_read_by_its_ordinal(serve_rag: Se
     assert missing == 404
 
 
+async def test_a_name_that_two_documents_end_with_is_not_guessed(serve_rag: ServeRag) -> None:
+    async with serve_rag() as rag:
+        anna = await plant(rag, "anna")
+        first, second = [
+            await put(rag, anna.collection_id, f"{name}/readme.md", [f"About {name}."]) for name in ("a", "b")
+        ]
+        status, answer = await anna.person.ask("GET", f"{NOTES}/documents/readme.md/chunks")
+        await anna.person.ask("DELETE", f"{NOTES}/documents/{first}")
+        only, _ = await anna.person.ask("GET", f"{NOTES}/documents/readme.md/chunks")
+
+    assert (status, answer["error"]["code"], only) == (409, "ambiguous_document", 200)
+    assert first in answer["error"]["message"]
+    assert second in answer["error"]["message"]
+
+
 async def test_an_export_has_every_passage_once(serve_rag: ServeRag) -> None:
     async with serve_rag() as rag:
         anna = await plant(rag, "anna")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 from tools_api.db import Database
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.values import Collection
@@ -21,6 +21,12 @@ class DocumentNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such document, or it is not ready to be read yet.", param="document")
+
+
+class AmbiguousDocument(Conflict):
+    """Several documents have this as the last part of their name."""
+
+    code = "ambiguous_document"
 
 
 class Reading:
@@ -51,12 +57,20 @@ class Reading:
     async def neighbourhood(
         self, owner: Owner, reference: str, document: str, *, around: int, before: int, after: int
     ) -> Stretch:
-        """Return a passage by its ordinal (from 0), and those before and after it. Raises `DocumentNotFound`."""
+        """Return a passage by its ordinal (from 0), and those before and after it.
+
+        Raises `DocumentNotFound`, `AmbiguousDocument`.
+        """
         collection = await self._access.collection(owner, reference)
-        named = next((one for one in await self.called([collection], document)), None)
-        if named is None:
+        named = await self.called([collection], document)
+        if not named:
             raise DocumentNotFound
-        return await self.stretch(collection, named, around=around, before=before, after=after)
+        if len({one.indexed_id for one in named}) > 1:
+            listed = ", ".join(f"{one.name} ({one.indexed_id})" for one in named[:5])
+            raise AmbiguousDocument(
+                f"Several documents are called {document[:100]!r}; say which by its id: {listed}.", param="document"
+            )
+        return await self.stretch(collection, named[0], around=around, before=before, after=after)
 
     async def stretch(self, collection: Collection, named: Named, *, around: int, before: int, after: int) -> Stretch:
         """Return passages of a document that was found. Raises `DocumentNotFound` if it went meanwhile."""

@@ -10,6 +10,9 @@ from tools_api.rag.responses import errors
 from tools_api.rag.rest.schemas import ChunkList, CollectionRef, chunk_answer, document_ref
 
 MOST_AROUND = 100
+_DOCUMENT = (
+    "The document's id, or its name; of a name with folders in it the last part, if it is the only one with that"
+)
 
 router = APIRouter(prefix="/v1/rag/collections", tags=["rag"], dependencies=SECURITY)
 
@@ -17,7 +20,7 @@ router = APIRouter(prefix="/v1/rag/collections", tags=["rag"], dependencies=SECU
 @router.get("/{collection}/documents/{document}/chunks", responses=errors(400, 404, 409))
 async def read_document(
     collection: CollectionPath,
-    document: Annotated[str, Path(description="The document's id, or its name", max_length=1000)],
+    document: Annotated[str, Path(description=_DOCUMENT, max_length=1000)],
     owner: OwnerDep,
     parts: PartsDep,
     *,
