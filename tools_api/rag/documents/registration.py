@@ -22,13 +22,14 @@ from tools_api.rag.values import Owner, ParseFailure
 @dataclass(slots=True)
 class Registered:
     """What a registration changed: `interrupted` are worked on in an old version, `unindexed` are to leave the index,
-    `replaced` are contents that may be nobody's any more."""
+    `replaced` are contents that may be nobody's any more, `left` are jobs that may have nothing left to do."""
 
     job_id: str
     files: list[Accepted] = field(default_factory=list[Accepted])
     interrupted: list[str] = field(default_factory=list[str])
     unindexed: list[str] = field(default_factory=list[str])
     replaced: list[str] = field(default_factory=list[str])
+    left: set[str] = field(default_factory=set[str])
 
 
 async def register(
@@ -151,15 +152,20 @@ class _Registration:
         self.result.interrupted.append(row.id)
         await self._queue(row)
 
-    async def _refuse(self, row: RagDocument, failure: ParseFailure) -> None:
+    def _take_over(self, row: RagDocument) -> None:
+        if row.job_id is not None:
+            self.result.left.add(row.job_id)
         row.job_id = self.result.job_id
+
+    async def _refuse(self, row: RagDocument, failure: ParseFailure) -> None:
+        self._take_over(row)
         row.state, row.percent, row.batch_id, row.updated_at = "failed", 100, None, self._now
         row.error_code, row.error_message, row.retryable = failure.code, failure.message, failure.retryable
         self._indexed.setdefault(row.sha256, row)
         self._entered.append((row, "failed"))
 
     async def _queue(self, row: RagDocument) -> None:
-        row.job_id = self.result.job_id
+        self._take_over(row)
         indexed = self._indexed.setdefault(row.sha256, row)
         if indexed is row:
             await store.requeue(self._db, row, self._now)

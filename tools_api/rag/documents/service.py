@@ -125,6 +125,8 @@ class DocumentService:
             registered = await self._register(collection, owner, intake.files, metadata)
         self._worker.interrupt(registered.interrupted)
         await self._forget(collection.id, registered)
+        for job_id in registered.left:
+            await self._worker.close_job(job_id)
         self._worker.wake()
         return Upload(registered.job_id, tuple(registered.files))
 
@@ -180,9 +182,10 @@ class DocumentService:
         if document.duplicate_of is not None:
             raise Conflict(f"The document has the content of {document.duplicate_of}, which is worked on for both.")
         async with self._locks.index(collection.id), self._database.transaction() as db:
-            await store.cancel(db, [document_id], datetime.now(UTC))
+            jobs = await store.cancel(db, [document_id], datetime.now(UTC))
         self._worker.interrupt([document_id])
-        await self._worker.close_job(document.job_id)
+        for job_id in jobs:
+            await self._worker.close_job(job_id)
         return await self._document(collection, document_id)
 
     async def delete(self, owner: Owner, reference: str, document_id: str) -> None:

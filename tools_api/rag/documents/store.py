@@ -171,13 +171,18 @@ async def requeue_with_copies(db: AsyncSession, document_id: str, now: datetime)
             await requeue(db, found, now)
 
 
-async def cancel(db: AsyncSession, ids: Sequence[str], now: datetime) -> None:
-    """Cancel those of the documents that wait or are worked on."""
+async def cancel(db: AsyncSession, ids: Sequence[str], now: datetime) -> set[str]:
+    """Cancel those of the documents, and of their copies, that wait or are worked on; return the jobs of all."""
+    jobs: set[str] = set()
     for piece in _pieces(ids):
         which = or_(col(RagDocument.id).in_(piece), col(RagDocument.duplicate_of).in_(piece))
-        statement = update(RagDocument).where(which, col(RagDocument.state).in_(UNFINISHED))
+        unfinished = col(RagDocument.state).in_(UNFINISHED)
+        concerned = select(RagDocument.job_id).where(which, unfinished).distinct()
+        jobs |= {job_id for job_id in (await db.exec(concerned)).all() if job_id is not None}
+        statement = update(RagDocument).where(which, unfinished)
         changes = {"state": "cancelled", "batch_id": None, "error_code": None, "error_message": None}
         await (await db.connection()).execute(statement.values(updated_at=now, **changes))
+    return jobs
 
 
 async def ids_in(db: AsyncSession, collection_id: str, states: Sequence[DocumentState]) -> Sequence[str]:

@@ -61,7 +61,10 @@ class Ingestion:
         """Begin, with what an earlier process left. Nothing is started as long as there is nothing to do."""
         async with self._tools.database.session() as db:
             unfinished = await queue.unfinished(db)
+            unended = await job_store.open_jobs(db)
         await asyncio.to_thread(self._tools.spool.open, unfinished)
+        for job_id in unended:
+            await self.close_job(job_id)
         self._begin(after_s=0.0)
 
     async def aclose(self) -> None:

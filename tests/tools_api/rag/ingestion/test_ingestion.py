@@ -9,6 +9,7 @@ import pytest
 from shared.errors import Unavailable
 from tests.tools_api.rag.ingestion.fakes import vector_of
 from tests.tools_api.rag.ingestion.harness import ADA, BOB, World
+from tools_api.rag.ingestion import job_store
 from tools_api.rag.ingestion.pieces import SLICE
 from tools_api.rag.ingestion.workflows import Workflows
 
@@ -121,6 +122,31 @@ async def test_one_cancelled_document_leaves_the_others_of_its_batch(world: Worl
     assert cancelled.state == "cancelled"
     assert dict(job.documents) == {"cancelled": 1, "indexed": 1}
     assert index.texts() == ["b"]
+
+
+async def test_a_job_ends_when_others_take_or_cancel_what_is_left_of_it(world: World) -> None:
+    world.encoder.gate.clear()
+    async with world.running() as running:
+        await running.collection()
+        taken = await running.upload({"a.txt": "a"})
+        await running.upload({"a.txt": "newer"})
+        assert (await running.jobs.get(ADA, taken.job_id)).state == "finished"
+        original = await running.upload({"b.txt": "b"})
+        copy = await running.upload({"copy of b.txt": "b"})
+        await running.documents.cancel(ADA, "docs", original.files[0].document.id)
+        assert (await running.jobs.get(ADA, copy.job_id)).state == "finished"
+        world.encoder.gate.set()
+
+
+async def test_a_job_that_a_crash_left_open_ends_at_the_next_start(world: World) -> None:
+    async with world.running() as running:
+        await running.collection()
+        upload = await running.upload({"a.txt": "a"})
+        await running.finished(upload.job_id)
+    async with world.database.transaction() as db:
+        await job_store.reopen(db, upload.job_id)
+    async with world.running() as running:
+        assert (await running.jobs.get(ADA, upload.job_id)).state == "finished"
 
 
 async def test_a_document_removed_while_it_is_worked_on_never_appears(world: World) -> None:
