@@ -12,7 +12,7 @@ from tools_api.rag.documents.names import label, media_type_of, unique_label
 from tools_api.rag.documents.originals import DraftWriter, Originals
 from tools_api.rag.documents.values import Draft, Limits
 from tools_api.rag.parsing.values import ArchiveRefused
-from tools_api.rag.values import Owner
+from tools_api.rag.values import Owner, ParseFailure
 
 _MIB = 1024 * 1024
 
@@ -107,13 +107,32 @@ class Intake:
         self._paths.append(self._writer.path)
 
     async def write(self, data: bytes) -> None:
-        """Take bytes of the file that was begun. Raises `PayloadTooLarge`, `QuotaExceeded`, `StorageFull`."""
+        """Take bytes of the file that was begun; one with too many comes to a failure, and the others go on.
+
+        Raises `PayloadTooLarge`, `QuotaExceeded`, `StorageFull`.
+        """
         if self._writer is None:
             raise InvalidRequest("The form has data outside of its files.")
-        if self._writer.size + len(data) > self._limits.file_bytes:
-            raise PayloadTooLarge(f"A file has at most {self._limits.file_bytes // _MIB} MiB (RAG_MAX_FILE_MB).")
+        if self._writer.is_refused or self._writer.size + len(data) > self._limits.file_bytes:
+            await self._refuse(self._writer, data)
+            return
         self._reservation.take(len(data))
         await self._writer.write(data)
+
+    async def _refuse(self, writer: DraftWriter, data: bytes) -> None:
+        if not writer.is_refused:
+            self._reservation.give_back(writer.size)
+            await writer.refuse(_too_large(self._limits))
+        if writer.size + len(data) > self._limits.owner_bytes:  # it may have no end
+            raise PayloadTooLarge(_too_large(self._limits).message)
+        await writer.write(data)
+
+    def check(self) -> None:
+        """Raise `InvalidRequest` if no file came, and `PayloadTooLarge` if none was kept."""
+        if not self.files:
+            raise InvalidRequest("There is no file in the request.", param="file")
+        if not any(file.kept for file in self.files):
+            raise PayloadTooLarge(_too_large(self._limits).message)
 
     async def end(self) -> None:
         """End the file that was begun."""
@@ -128,15 +147,16 @@ class Intake:
         for file in came:
             before = len(self.files)
             try:
-                unpacked = await asyncio.to_thread(archives.is_archive, file.path) and await self._unpack(
-                    archives, file
-                )
+                unpacked = await self._is_archive(archives, file) and await self._unpack(archives, file)
             except ArchiveRefused as refused:
                 await self._drop(before)
                 self.files.append(replace(file, failure=refused.failure))
             else:
                 if not unpacked:
                     self.files.append(file)
+
+    async def _is_archive(self, archives: Archives, file: Draft) -> bool:
+        return file.kept and await asyncio.to_thread(archives.is_archive, file.path)
 
     async def _unpack(self, archives: Archives, file: Draft) -> bool:
         async for name, content in archives.members(file.path, file.name):
@@ -150,7 +170,8 @@ class Intake:
     async def _drop(self, first: int) -> None:
         """Forget the files from number `first` on, and the one that was begun."""
         dropped, self.files = self.files[first:], self.files[:first]
-        self._reservation.give_back(sum(file.size for file in dropped) + (self._writer.size if self._writer else 0))
+        begun = 0 if self._writer is None or self._writer.is_refused else self._writer.size
+        self._reservation.give_back(sum(file.size for file in dropped) + begun)
         self._names -= {file.name for file in dropped}
         self._writer = None
         await self._originals.discard([file.path for file in dropped])
@@ -168,6 +189,12 @@ async def receiving(intake: Intake) -> AsyncGenerator[Intake]:
         yield intake
     finally:
         await intake.aclose()
+
+
+def _too_large(limits: Limits) -> ParseFailure:
+    return ParseFailure(
+        code="too_large", message=f"A file has at most {limits.file_bytes // _MIB} MiB (RAG_MAX_FILE_MB)."
+    )
 
 
 def no_room(limits: Limits) -> QuotaExceeded:

@@ -10,11 +10,13 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from shared.durable import sync_folder
 from shared.errors import NotFound, StorageFull
 from tools_api.rag.documents.values import Draft
+from tools_api.rag.values import ParseFailure
 
 _BUFFER = 1024 * 1024
 _CHUNK = 256 * 1024
@@ -40,9 +42,10 @@ class Originals:
     async def keep(self, collection_id: str, drafts: Sequence[Draft]) -> None:
         """Keep drafts for good: when it returns, a power cut does not take them. Raises `StorageFull`."""
         folder = self._root / collection_id
+        wanted = [draft for draft in drafts if draft.kept]
         try:
-            await asyncio.gather(*(self._sync(draft.path) for draft in drafts))
-            await asyncio.to_thread(_move, drafts, folder)
+            await asyncio.gather(*(self._sync(draft.path) for draft in wanted))
+            await asyncio.to_thread(_move, wanted, folder)
         except OSError as error:
             raise _full() from error
 
@@ -92,6 +95,17 @@ class DraftWriter:
         self._digest = hashlib.sha256()
         self._waiting = bytearray()
         self._made = False
+        self._refused: ParseFailure | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether bytes are only counted by now."""
+        return self._refused is not None
+
+    async def refuse(self, failure: ParseFailure) -> None:
+        """Keep nothing of the file, only its digest; what comes of it from now on is not written."""
+        self._refused = failure
+        await asyncio.to_thread(self.path.unlink, missing_ok=True)
 
     async def write(self, data: bytes) -> None:
         """Take some bytes; a thread writes them when they are worth it."""
@@ -103,7 +117,8 @@ class DraftWriter:
     async def finish(self) -> Draft:
         """Write what is left."""
         await self._flush()
-        return Draft(self._name, self._media_type, self.path, self.size, self._digest.hexdigest())
+        draft = Draft(self._name, self._media_type, self.path, self.size, self._digest.hexdigest())
+        return replace(draft, size=0, failure=self._refused, kept=False) if self._refused else draft
 
     async def _flush(self) -> None:
         waiting, self._waiting = self._waiting, bytearray()
@@ -113,11 +128,13 @@ class DraftWriter:
             raise _full() from error
 
     def _append(self, data: bytearray) -> None:
+        self._digest.update(data)
+        if self._refused is not None:
+            return
         flags = os.O_WRONLY | os.O_APPEND | (0 if self._made else os.O_CREAT | os.O_EXCL)
         with os.fdopen(os.open(self.path, flags, 0o600), "wb") as file:
             self._made = True
             file.write(data)
-        self._digest.update(data)
 
 
 def _fresh_drafts(drafts: Path) -> None:

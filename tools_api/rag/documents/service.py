@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from shared.errors import Conflict, InvalidRequest, NotFound
+from shared.errors import Conflict, NotFound
 from tools_api.db import Database
 from tools_api.rag.collections.access import Access, CollectionNotFound
 from tools_api.rag.collections.values import Collection
@@ -120,8 +120,7 @@ class DocumentService:
         async with receiving(intake):
             metadata = await source.read_into(intake)
             await intake.unpack(self._archives)
-            if not intake.files:
-                raise InvalidRequest("There is no file in the request.", param="file")
+            intake.check()
             registered = await self._register(collection, owner, intake.files, metadata)
         self._worker.interrupt(registered.interrupted)
         await self._forget(collection.id, registered)

@@ -58,7 +58,8 @@ class Document:
 class Draft:
     """A file that came with an upload and lies on the disk: its label, what it says it is, its bytes' digest.
 
-    `failure` says why nothing can be made of it, if that is known already: of an archive that can't be taken apart.
+    `failure` says why nothing can be made of it, if that is known already: of an archive that can't be taken apart, or
+    of a file with too many bytes. Of that one nothing lies on the disk: it is not `kept`, and its size is 0.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Draft:
     size: int
     sha256: str
     failure: ParseFailure | None = None
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,3 +317,22 @@ async def test_a_removal_that_failed_is_tried_again_by_itself(idle: MakeIdle, mo
             await asyncio.sleep(0.01)
     await service.documents.aclose()
     assert service.worker.unindexed == [upload.files[0].document.id]
+
+
+async def test_a_file_that_is_too_large_fails_alone(idle: MakeIdle) -> None:
+    service = idle(file_bytes=10, owner_bytes=25)
+    await service.documents.open()
+    await service.collections.create(ADA, "docs")
+    upload = await service.documents.upload(ADA, "docs", Files({"a": "x" * 10, "large": "z" * 11, "b": "y" * 10}))
+    assert [(one.document.name, one.outcome) for one in upload.files] == [
+        ("a", "queued"),
+        ("large", "failed"),
+        ("b", "queued"),
+    ]
+    failed = upload.files[1].document
+    assert failed.error
+    assert failed.error.code == "too_large"
+    assert service.kept() == [b"x" * 10, b"y" * 10]
+    with pytest.raises(PayloadTooLarge, match="RAG_MAX_FILE_MB"):
+        await service.documents.upload(ADA, "docs", Files({"c": "", "without end": "z" * 26}))
+    await service.documents.upload(ADA, "docs", Files({"d": "last5"}))
