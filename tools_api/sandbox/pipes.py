@@ -22,21 +22,29 @@ def pipe_holding(content: bytes, stack: contextlib.ExitStack) -> int:
 async def reader_of(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
     """Read a pipe; the transport closes it at its end."""
     reader = asyncio.StreamReader()
-    file = os.fdopen(descriptor, "rb", 0)
     loop = asyncio.get_running_loop()
+    file = os.fdopen(descriptor, "rb", 0, closefd=_closes_files(loop))
     transport, _ = await loop.connect_read_pipe(lambda: _ClosingAtTheEnd(reader), file)
     return reader, transport
 
 
 async def writer_of(descriptor: int) -> asyncio.StreamWriter:
     """Write to a pipe."""
-    file = os.fdopen(descriptor, "wb", 0)
     loop = asyncio.get_running_loop()
+    file = os.fdopen(descriptor, "wb", 0, closefd=_closes_files(loop))
     transport, protocol = await loop.connect_write_pipe(
         lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()),  # for its flow control; nothing is read
         file,
     )
     return asyncio.StreamWriter(transport, protocol, None, loop)
+
+
+def _closes_files(loop: asyncio.AbstractEventLoop) -> bool:
+    """Say whether closing the file is all that a transport of this loop does to close a pipe.
+
+    uvloop closes the descriptor and then the file; in between the number may have become another thread's.
+    """
+    return not type(loop).__module__.startswith("uvloop")
 
 
 class _ClosingAtTheEnd(asyncio.StreamReaderProtocol):
