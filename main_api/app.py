@@ -49,7 +49,6 @@ from main_api.models.service import ModelService
 from main_api.rag.client import RagClient
 from main_api.rag.departures import Departures
 from main_api.rag.grants import router as rag_grants_router
-from main_api.rag.limits import upload_limits
 from main_api.rag.people import People
 from main_api.rag.router import router as rag_router
 from main_api.rag.service import RagService
@@ -63,6 +62,7 @@ from shared.asgi import BodyLimit, RequestContext
 from shared.errors import Unavailable
 from shared.http_client import create_http_session
 from shared.tools_contract import JsonObject
+from shared.uploads import upload_limits
 
 
 class State(TypedDict):

@@ -20,6 +20,7 @@ from shared.asgi import BodyLimit, RequestContext, openai_error_body
 from shared.errors import TwinportError
 from shared.http_client import create_http_session
 from shared.logging import get_logger
+from shared.uploads import upload_limits
 from tools_api import health
 from tools_api.artifacts import router as artifacts_router
 from tools_api.artifacts.store import ArtifactStore
@@ -44,7 +45,7 @@ from tools_api.nanocoder import Nanocoder, NanocoderOptions, Upstream
 from tools_api.python_coder import PythonCoder, PythonCoderOptions
 from tools_api.rag.open import open_rag
 from tools_api.rag.retrieval import Retrieval
-from tools_api.rag.routers import ROUTERS, upload_limits
+from tools_api.rag.routers import ROUTERS
 from tools_api.rag.tool import RagTool
 from tools_api.rag_options import rag_options
 from tools_api.sandbox import Sandbox, SandboxReport
@@ -193,7 +194,7 @@ def create_app(settings: Settings, *, tools: OpenTools = open_tools) -> FastAPI:
     app.router.routes.append(Route("/mcp", endpoint=McpEndpoint(), include_in_schema=False))
     install_error_handlers(app)
     limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)
-    uploads = upload_limits(settings.rag_max_upload_mb * _MIB)
+    uploads = upload_limits(settings.rag_max_upload_mb)
     app.add_middleware(BodyLimit, limit=limit, render_error=_render_error, others=uploads)
     app.add_middleware(RequestContext)  # added last: outermost
     return app

@@ -1,4 +1,5 @@
-"""How large a body the paths may have that take files; all others have the limit of any request."""
+"""How large a body the paths may have that take files, which are the same in both processes; all others have the limit
+of any request."""
 
 import re
 
