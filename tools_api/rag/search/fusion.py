@@ -13,9 +13,10 @@ BM25. How sure a half is shows in its scores, if they are absolute ones. So a hy
   question of which the best text has only the common words has small shares, and vectors decide.
 
 A chunk that one half did not bring is given the lowest score that this half did bring, since it can't have more; 0 if
-the half had nothing further to bring. The linear combination is that of Bruch, Gai and Ingber (An Analysis of Fusion
-Functions for Hybrid Retrieval, TOIS 2023), with bounds that don't depend on the other results; the weights were chosen
-on the collections of `tests/bench/retrieval.py`, each half made worse step by step.
+the half had nothing further to bring. The chunks of a collection without vectors of today's model are given the same,
+though nobody knows their cosine and it may be more. The linear combination is that of Bruch, Gai and Ingber (An
+Analysis of Fusion Functions for Hybrid Retrieval, TOIS 2023), with bounds that don't depend on the other results; the
+weights were chosen on the collections of `tests/bench/retrieval.py`, each half made worse step by step.
 """
 
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ class Half:
 
     @property
     def rest(self) -> float:
-        """The most that a chunk can have which is not among them."""
+        """The most that a chunk can have which was looked at and is not among them."""
         return self.found[-1].part if self.full and self.found else 0.0
 
 
