@@ -39,8 +39,8 @@ from tools_api.rag.index.values import DocumentToPut, VectorModel
 from tools_api.rag.parsing import Chunking, ParseInput, ParsingOptions, open_parser
 from tools_api.rag.passages import embedded_text
 from tools_api.rag.search.service import SearchService
-from tools_api.rag.search.values import MAX_QUERY, Mode, Searched, SearchQuery
-from tools_api.rag.values import DocumentRecord, ParsedDocument
+from tools_api.rag.search.values import Mode, Searched, SearchQuery
+from tools_api.rag.values import MAX_QUERY, DocumentRecord, ParsedDocument
 from tools_api.rag.words import words_opener
 from tools_api.sandbox import SandboxOptions
 

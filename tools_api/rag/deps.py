@@ -12,9 +12,8 @@ from tools_api.invoke.deps import CallerDep
 from tools_api.rag.collections.values import EVERYBODY
 from tools_api.rag.parts import Parts
 from tools_api.rag.retrieval import RagUnavailable, Retrieval
-from tools_api.rag.values import Owner
+from tools_api.rag.values import MAX_PERSON, Owner
 
-MAX_PERSON = 128
 _NOT_A_PERSON = f"X-Acting-For: name one person, in 1 to {MAX_PERSON} visible characters, or leave the header out."
 
 

@@ -8,6 +8,7 @@ from tools_api.invoke.tool import ToolCall, ToolOutput
 from tools_api.rag.deps import owner_of
 from tools_api.rag.retrieval import Retrieval
 from tools_api.rag.tool_actions import DEFAULT_TOP_K, Actions
+from tools_api.rag.values import MAX_QUERY
 
 MAX_TOP_K = 20
 
@@ -24,7 +25,7 @@ _PARAMETERS: dict[str, Any] = {
     "properties": {
         "query": {
             "type": "string",
-            "maxLength": 4000,
+            "maxLength": MAX_QUERY,
             "description": "What to look for: a question or a few words; with grep the exact text.",
         },
         "action": {

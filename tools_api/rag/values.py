@@ -14,6 +14,13 @@ IndexType = Literal["Flat", "IVF", "HNSW"]
 Filter = Mapping[str, Any]
 """A condition on documents' metadata, as callers write it; see `tools_api/rag/index/filters.py`."""
 
+MAX_PERSON = 128
+"""Characters of a person's name."""
+MAX_QUERY = 4000
+"""Characters of a question."""
+MAX_TOP_K = 100
+"""Hits of a search."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:

@@ -163,6 +163,7 @@ BAD = [
     ("/v1/rag/search", {"query": "  "}),
     ("/v1/rag/search", {"query": "a", "top_k": 0}),
     ("/v1/rag/search", {"query": "a", "top_k": 101}),
+    ("/v1/rag/search", {"query": "ab " * 1334}),
     ("/v1/rag/search", {"query": "a", "mode": "magic"}),
     ("/v1/rag/search", {"query": "a", "collections": []}),
     ("/v1/rag/search", {"query": "a", "filter": {"$nor": []}}),

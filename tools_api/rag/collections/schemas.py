@@ -7,7 +7,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tools_api.rag.collections.values import EVERYBODY, MAX_NAME, Role, normal_name
-from tools_api.rag.values import IndexType
+from tools_api.rag.values import MAX_PERSON, IndexType
 
 if TYPE_CHECKING:
     from tools_api.rag.collections.service import CollectionView
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 MAX_DESCRIPTION = 2000
 _MAX_METADATA_KEYS = 64
 _MAX_METADATA_BYTES = 16_384
-_MAX_PERSON = 128
 _NO_NUL = "the character NUL cannot be kept"
 
 
@@ -138,7 +137,7 @@ class GiveGrant(_Request):
     """`person` is one of the same service as the header `X-Acting-For` names them, or `*` for all of them. A `reader`
     searches and reads, a `writer` adds and removes documents too."""
 
-    person: Annotated[str, AfterValidator(_checked_person), Field(min_length=1, max_length=_MAX_PERSON)]
+    person: Annotated[str, AfterValidator(_checked_person), Field(min_length=1, max_length=MAX_PERSON)]
     role: Literal["reader", "writer"] = "reader"
 
 

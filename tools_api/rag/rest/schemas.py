@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tools_api.rag.values import MAX_QUERY, MAX_TOP_K
+
 if TYPE_CHECKING:
     from tools_api.rag.search.exact_values import ExactQuery
     from tools_api.rag.search.values import SearchQuery
     from tools_api.rag.values import DocumentRecord, StoredChunk
 
-MAX_QUERY = 4000
-MAX_TOP_K = 100
 _MAX_PATTERN = 1000
 _MAX_COLLECTIONS = 100
 _MAX_REFERENCE = 400

@@ -17,7 +17,8 @@ from tools_api.rag.search.halves import Answer, Asked, Halves, merged
 from tools_api.rag.search.indexes import Collections
 from tools_api.rag.search.passages import Ranked, passages
 from tools_api.rag.search.question_vectors import QuestionVector, QuestionVectors
-from tools_api.rag.search.values import MAX_QUERY, MAX_RERANKED, MAX_TOP_K, Mode, SearchAnswer, Searched, SearchQuery
+from tools_api.rag.search.values import MAX_RERANKED, Mode, SearchAnswer, Searched, SearchQuery
+from tools_api.rag.values import MAX_QUERY, MAX_TOP_K
 
 _DEPTH = 100
 """How many chunks each half brings at least."""

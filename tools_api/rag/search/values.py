@@ -7,8 +7,6 @@ from typing import Literal
 from tools_api.rag.values import DocumentRecord, Filter
 
 Mode = Literal["hybrid", "dense", "words"]
-MAX_QUERY = 8_000
-MAX_TOP_K = 100
 MAX_RERANKED = 50
 """How many passages the cross-encoder reads for a question."""
 
