@@ -28,7 +28,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Where code runs for real is not the fast part. The order is for the processes that share the tests."""
     for item in items:
-        if item.get_closest_marker("sandbox"):
+        if item.get_closest_marker("sandbox") or item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)
     yield
     items.sort(key=longest_first)

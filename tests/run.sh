@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Every check, the same here and in CI. Stops at the first stage that fails.
-#   bash tests/run.sh          everything
+#   bash tests/run.sh          everything but the next two
 #   bash tests/run.sh fast     without the tests that start real servers, engines and sandboxes
+#   bash tests/run.sh long     only the tests that take long: the same attacks again under other accounts, thousands of
+#                              runs and questions, many kills
 #   bash tests/run.sh training only what needs torch: types and tests of the bundled model's training and export. Makes
 #                              .venv-training from its lock. On Linux that is the CUDA build of torch, some GB; any
 #                              environment that holds the extras training, dev and mlx, with the much smaller CPU build
@@ -12,9 +14,9 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
 
 case ${1:-all} in
-    all | fast | training) wanted=${1:-all} ;;
+    all | fast | long | training) wanted=${1:-all} ;;
     *)
-        echo "usage: bash tests/run.sh [fast | training]" >&2
+        echo "usage: bash tests/run.sh [fast | long | training]" >&2
         exit 2
         ;;
 esac
@@ -128,6 +130,14 @@ if [ "$wanted" = training ]; then
     exit
 fi
 stage set-up bash deploy/bootstrap.sh dev
+cores=$(getconf _NPROCESSORS_ONLN)
+# One more than cores: the slow tests also wait, for servers to start and for times to pass.
+if [ "$wanted" = long ]; then
+    stage nanocoder nanocoder
+    stage long-tests tests "$((cores + 1))" -m long
+    stage leftovers python tests.leftovers "$began"
+    exit
+fi
 beside types python pyright
 stage format python ruff format --check .
 stage lint python ruff check .
@@ -140,9 +150,7 @@ stage settings env_example
 stage imports .venv/bin/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 joined
 if [ -n "${CI:-}" ] && [ "$wanted" = all ] && [ "$(uname)" = Linux ]; then beside nanocoder nanocoder; fi
-cores=$(getconf _NPROCESSORS_ONLN)
 stage tests tests "$cores" -m "not slow"
 joined
-# One more than cores: the slow tests also wait, for servers to start and for times to pass.
-[ "$wanted" = fast ] || stage slow-tests tests "$((cores + 1))" -m slow
+[ "$wanted" = fast ] || stage slow-tests tests "$((cores + 1))" -m "slow and not long"
 stage leftovers python tests.leftovers "$began"

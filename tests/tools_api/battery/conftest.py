@@ -30,7 +30,10 @@ async def ordinary() -> AsyncGenerator[Account]:
         yield account
 
 
-@pytest.fixture(scope="session", params=["root", "ordinary-user"])
+_AGAIN = [pytest.mark.long] if os.geteuid() == 0 else []
+
+
+@pytest.fixture(scope="session", params=["root", pytest.param("ordinary-user", marks=_AGAIN)])
 def account(request: pytest.FixtureRequest, ordinary: Account) -> Account:
     """Who has started the server. Every attack is made on both."""
     if sys.platform != "linux" or shutil.which("bwrap") is None:

@@ -109,6 +109,7 @@ async def test_a_killed_service_leaves_no_process_and_starts_again(account: Acco
     assert not list(Path("/sys/fs/cgroup").glob(f"**/twinport-sandbox-{killed}-*"))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("healthy_afterwards")
 async def test_a_thousand_runs_leave_nothing_behind(server: Server) -> None:
     """An ordinary user's server makes no control groups and mounts, so a quarter of them will do."""

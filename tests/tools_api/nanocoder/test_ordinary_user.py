@@ -13,7 +13,7 @@ CHOSEN = "reaches_the_model or key_is_nowhere or no_port_of_the_host or memory_i
 
 
 @pytest.mark.sandbox
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     os.name != "posix" or os.geteuid() != 0, reason="then all other tests are an ordinary user's already"
 )

@@ -3,7 +3,7 @@
 Every owner's passages, and their documents' metadata, hold canaries of their own. What attackers know of the others is
 more than they could: ids, names, and the first half of each canary. An answer that holds a whole one is a leak.
 
-All of D40 takes minutes: `ISOLATION_QUESTIONS=10000 python -m pytest -m slow tests/tools_api/rag/test_isolation.py`.
+All of D40 takes minutes: `ISOLATION_QUESTIONS=10000 python -m pytest -m long tests/tools_api/rag/test_isolation.py`.
 """
 
 import os
@@ -95,7 +95,7 @@ async def test_two_hundred_hostile_questions_bring_nothing_of_others(serve_rag: 
     assert own > 20, "the questions must be able to find something, or this shows nothing"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_thousands_of_hostile_questions_bring_nothing_of_others(serve_rag: ServeRag) -> None:
     async with crowd(serve_rag) as (_, everybody):
         answered, own = await attack(everybody, _QUESTIONS)

@@ -15,7 +15,7 @@ SESSIONS = "tests/tools_api/python_coder/test_session_attacks.py"
 
 
 @pytest.mark.sandbox
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     os.name != "posix" or os.geteuid() != 0, reason="then all other tests are an ordinary user's already"
 )

@@ -13,7 +13,7 @@ HERE = "tests/tools_api/sandbox/landlock"
 
 
 @pytest.mark.sandbox
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     os.name != "posix" or os.geteuid() != 0, reason="then all other tests are an ordinary user's already"
 )
