@@ -138,7 +138,7 @@ async def promote_duplicate(db: AsyncSession, document_id: str, now: datetime) -
     statement = (
         select(RagDocument)
         .where(RagDocument.duplicate_of == document_id, RagDocument.state != "deleting")
-        .order_by(col(RagDocument.created_at), col(RagDocument.id))
+        .order_by(col(RagDocument.state) == "cancelled", col(RagDocument.created_at), col(RagDocument.id))
     )
     rows = (await db.exec(statement)).all()
     if not rows:
@@ -148,7 +148,8 @@ async def promote_duplicate(db: AsyncSession, document_id: str, now: datetime) -
         row.duplicate_of = first.id
     first.duplicate_of = None
     first.indexed_sha256 = None
-    await requeue(db, first, now)
+    if first.state != "cancelled":
+        await requeue(db, first, now)
     return first
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import cast
 
 from sqlalchemy import and_, func, or_, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -74,6 +75,33 @@ async def ids_of_job(db: AsyncSession, job_id: str, states: Sequence[str]) -> Se
         RagDocument.job_id == job_id, col(RagDocument.state).in_(states)
     )
     return sorted({copied or own for own, copied in (await db.exec(statement)).all()})
+
+
+async def cancel(db: AsyncSession, job_id: str, now: datetime) -> list[str]:
+    """Cancel what is left of a job, and return it. What is indexed for documents of another job too is that job's now,
+    and goes on."""
+    await _hand_over(db, job_id)
+    which = (col(RagDocument.job_id) == job_id, col(RagDocument.state).in_(UNFINISHED))
+    ids = list((await db.exec(select(RagDocument.id).where(*which))).all())
+    changes = {"state": "cancelled", "batch_id": None, "error_code": None, "error_message": None}
+    await (await db.connection()).execute(update(RagDocument).where(*which).values(updated_at=now, **changes))
+    await end(db, job_id, "cancelled", now)
+    return ids
+
+
+async def _hand_over(db: AsyncSession, job_id: str) -> None:
+    copy = aliased(RagDocument)
+    statement = (
+        select(RagDocument, copy.job_id)
+        .join(copy, col(copy.duplicate_of) == col(RagDocument.id))
+        .where(col(RagDocument.job_id) == job_id, col(RagDocument.state).in_(UNFINISHED))
+        .where(col(copy.job_id) != job_id, col(copy.state).in_(UNFINISHED))
+    )
+    for row, heir in (await db.exec(statement)).all():
+        job = await db.get(RagJob, heir or "")
+        if job is not None and row.job_id == job_id:
+            row.job_id, job.total = job.id, job.total + 1
+    await db.flush()
 
 
 def as_job(row: RagJob, documents: Mapping[DocumentState, int], *, ahead: int, note: str | None) -> Job:

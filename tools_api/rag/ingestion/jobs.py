@@ -12,7 +12,7 @@ from tools_api.rag.collections.values import Need
 from tools_api.rag.documents import store as documents_store
 from tools_api.rag.documents.locks import Locks
 from tools_api.rag.documents.service import Worker
-from tools_api.rag.documents.values import UNFINISHED, Document
+from tools_api.rag.documents.values import Document
 from tools_api.rag.ingestion import job_store
 from tools_api.rag.ingestion.board import Board
 from tools_api.rag.ingestion.values import ENDED, Job, JobState
@@ -84,14 +84,15 @@ class JobService:
                     yield JobNews(job, await self._documents(job, sorted(changed or ())))
 
     async def cancel(self, owner: Owner, job_id: str) -> Job:
-        """Stop a job: what it has indexed stays, what it has not is `cancelled`. Raises `JobNotFound`, `Conflict`."""
+        """Stop a job: what it has indexed stays, what it has not is `cancelled`, but for what other jobs need too.
+
+        Raises `JobNotFound`, `Conflict`.
+        """
         row = await self._row(owner, job_id, "write")
         if row.state in ENDED:
             raise Conflict(f"The job is {row.state} already.")
         async with self._locks.index(row.collection_id), self._database.transaction() as db:
-            left = await job_store.ids_of_job(db, job_id, UNFINISHED)
-            await documents_store.cancel(db, left, datetime.now(UTC))
-            await job_store.end(db, job_id, "cancelled", datetime.now(UTC))
+            left = await job_store.cancel(db, job_id, datetime.now(UTC))
         self._worker.interrupt(left, job_id=job_id)
         self._board.tell(job_id, left)
         return await self.get(owner, job_id)

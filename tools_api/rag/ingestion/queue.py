@@ -20,6 +20,8 @@ _MAX_ATTEMPTS = 5
 are counted anew whenever somebody queues it."""
 _SUSPECT_AFTER = 3
 """Batches without an end after which a document is worked on alone: it may be the one that breaks them."""
+_APART = ("deleting", "cancelled")
+"""States of copies that stay as they are whatever becomes of the original."""
 
 
 async def waiting_owners(db: AsyncSession, held: Sequence[str]) -> list[Owner]:
@@ -104,7 +106,7 @@ async def release(db: AsyncSession, batch_id: str, now: datetime, *, blameless: 
 async def set_state(db: AsyncSession, batch_id: str, ids: Sequence[str], state: DocumentState, now: datetime) -> None:
     """Say how far documents of a batch are, and those that have their content."""
     mine = and_(col(RagDocument.id).in_(ids), col(RagDocument.batch_id) == batch_id)
-    theirs = and_(col(RagDocument.duplicate_of).in_(ids), col(RagDocument.state) != "deleting")
+    theirs = and_(col(RagDocument.duplicate_of).in_(ids), col(RagDocument.state).not_in(_APART))
     statement = update(RagDocument).where(or_(mine, theirs)).values(state=state, updated_at=now)
     await (await db.connection()).execute(statement)
 
@@ -195,7 +197,7 @@ async def _mirror(db: AsyncSession, rows: Sequence[RagDocument], now: datetime) 
     """Give the documents that have the content of `rows` their states; return the jobs of all."""
     by_id = {row.id: row for row in rows}
     statement = select(RagDocument).where(
-        col(RagDocument.duplicate_of).in_(list(by_id)), RagDocument.state != "deleting"
+        col(RagDocument.duplicate_of).in_(list(by_id)), col(RagDocument.state).not_in(_APART)
     )
     copies = (await db.exec(statement)).all()
     for copy in copies:

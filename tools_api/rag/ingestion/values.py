@@ -16,7 +16,7 @@ ENDED: tuple[JobState, ...] = ("finished", "failed", "cancelled")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Work that was asked for at once. `documents` counts its documents by state; those that were removed since, or
-    that a later upload gave to another job, are in none.
+    that went over to another job, are in none.
 
     `unchanged` counts files that were there already. `percent` is 0 to 100.
     """

@@ -124,6 +124,24 @@ async def test_one_cancelled_document_leaves_the_others_of_its_batch(world: Worl
     assert index.texts() == ["b"]
 
 
+async def test_a_cancelled_job_takes_no_document_of_another_along(world: World) -> None:
+    world.encoder.gate.clear()
+    async with world.running() as running:
+        await running.collection()
+        first = await running.upload({"a.txt": "a", "b.txt": "b"})
+        second = await running.upload({"copy of a.txt": "a", "c.txt": "c"})
+        third = await running.upload({"copy of c.txt": "c"})
+        assert dict((await running.jobs.cancel(ADA, first.job_id)).documents) == {"cancelled": 1}
+        assert dict((await running.jobs.cancel(ADA, third.job_id)).documents) == {"cancelled": 1}
+        world.encoder.gate.set()
+        job = await running.finished(second.job_id)
+        states = [(await running.jobs.get(ADA, one.job_id)).state for one in (first, second, third)]
+        index = await running.index()
+    assert states == ["cancelled", "finished", "cancelled"]
+    assert dict(job.documents) == {"indexed": 3}
+    assert index.texts() == ["a", "c"]
+
+
 async def test_a_job_ends_when_others_take_or_cancel_what_is_left_of_it(world: World) -> None:
     world.encoder.gate.clear()
     async with world.running() as running:
