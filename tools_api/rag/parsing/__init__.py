@@ -1,7 +1,8 @@
 """Turns files of strangers into chunks of text, in the sandbox. Knows nothing of collections and of what is stored.
 
-only passed on, and what comes back is taken as hostile: JSON lines, read up to a cap, checked, never believed. A parser
-that crashes, hangs or is taken over can lie about the files of its own run, which belong to one owner, and no more.
+Their bytes are only passed on, and what comes back is taken as hostile: JSON lines, read up to a cap, checked, never
+believed. A parser that crashes, hangs or is taken over can lie about the files of its own run, which belong to one
+owner, and no more.
 
 Text is data: nothing here runs, renders or fetches what a document names. Hidden text of HTML and of Office documents
 is left out; links and pictures stay as their words.

@@ -84,8 +84,9 @@ class ParsingRun:
             yield progress.current, timed_out(self._bounds)
             return
         except Forged as error:
-            yield max(progress.current, 0), forged(str(error))
-            return
+            if not progress.between or progress.current < 0:
+                yield max(progress.current, 0), forged(str(error))
+            return  # between two files it says nothing of either: the next one has its turn in another run
         if not progress.is_done:
             for result in await self._end(running):
                 yield result

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.tools_api.rag.archives import NoArchives
 from tests.tools_api.rag.encoders import NamedEncoder
 from tools_api.db import Database
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.service import CollectionDefaults, CollectionService
-from tools_api.rag.documents.archives import NoArchives
 from tools_api.rag.documents.intake import Archives
 from tools_api.rag.documents.locks import Locks
 from tools_api.rag.documents.originals import Originals

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.tools_api.rag.archives import NoArchives
 from tests.tools_api.rag.ingestion.fakes import HashEncoder, MemoryIndex, MemoryIndexes, PlainParser
 from tools_api.db import Database
 from tools_api.rag.collections.access import Access
 from tools_api.rag.collections.service import CollectionDefaults, CollectionService
-from tools_api.rag.documents.archives import NoArchives
 from tools_api.rag.documents.intake import Intake
 from tools_api.rag.documents.service import DocumentService
 from tools_api.rag.documents.values import Limits, Upload

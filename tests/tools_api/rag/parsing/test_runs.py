@@ -154,6 +154,13 @@ async def test_what_is_forged_is_refused(lines: list[Any]) -> None:
     assert code((await results_of(Scripted(lambda _: (lines, DONE))))["a"]) == "broken"
 
 
+async def test_what_is_forged_between_two_files_is_the_fault_of_neither() -> None:
+    level = Scripted(lambda run: ([*told(0), b"stray\n", {"file": 1}] if run == 1 else told(0), DONE))
+    results = await results_of(level, "ab")
+    assert {name: code(result) for name, result in results.items()} == {"a": "parsed", "b": "parsed"}
+    assert level.jobs == [["a", "b"], ["b"]]
+
+
 async def test_more_text_than_a_file_may_have_is_refused() -> None:
     chunks = [["x" * 900, n * 901, n * 901 + 900, None, None, []] for n in range(50)]
     result = (await results_of(Scripted(lambda _: (told(0, chunks=chunks), DONE)), characters=10_000))["a"]
