@@ -232,6 +232,11 @@ class CollectionIndex:
         async with self._files() as opened:
             await generations.abandon(opened)
 
+    async def without_vectors(self) -> list[str]:
+        """Return the documents that are found by words only."""
+        async with self._files() as opened:
+            return await opened.read(reading.without_vectors)
+
     async def settle(self) -> None:
         """Return when no segment is left to be written."""
         async with self._files():

@@ -118,6 +118,12 @@ def lacking_vectors(db: sqlite3.Connection, after: int, limit: int) -> list[Stor
     return [reader.read(row) for row in db.execute(f"{_STORED} {lacking}", (after, limit))]
 
 
+def without_vectors(db: sqlite3.Connection) -> list[str]:
+    """Read the ids of documents that came while another generation was filled; all their chunks lack a vector."""
+    bare = "chunks > 0 AND NOT EXISTS (SELECT 1 FROM vector v WHERE v.id = first_chunk)"
+    return [row[0] for row in db.execute(f"SELECT id FROM document WHERE {bare} ORDER BY id")]  # noqa: S608 - a constant
+
+
 def words_rows(db: sqlite3.Connection, ranges: Sequence[IdRange]) -> Iterable[WordsRow]:
     """Read what the index of words needs of the chunks in these ranges that are still there, block by block."""
     for first, end in ranges:

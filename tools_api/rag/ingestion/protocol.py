@@ -56,6 +56,10 @@ class Index(Protocol):
         """Forget what was filled in."""
         ...
 
+    async def without_vectors(self) -> list[str]:
+        """Return the documents that have no vectors of the model that is searched."""
+        ...
+
     async def stats(self) -> IndexStats:
         """Say what the collection holds."""
         ...

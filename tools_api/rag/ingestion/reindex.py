@@ -4,11 +4,13 @@ Texts stay as they are. The steps may be run again after a crash: a passage that
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from shared.errors import Conflict
 from tools_api.embeddings.errors import TextsRefused
 from tools_api.embeddings.protocol import EncoderModel
+from tools_api.rag.documents import store as documents_store
 from tools_api.rag.ingestion import job_store, queue
 from tools_api.rag.ingestion.interruptible import unless
 from tools_api.rag.ingestion.protocol import Index
@@ -64,12 +66,19 @@ class ReindexWork:
         async with self._tools.locks.index(job.collection_id):
             if job.state in {"queued", "running"}:
                 model = await self._tools.encoder.model()
-                if index is not None and (await index.model()).fingerprint != model.fingerprint:
-                    await self._commit(index)
-                await self._close(job.collection_id, model)
+                bare = await self._settle(index, model) if index is not None else []
+                await self._close(job.collection_id, model, bare)
             elif index is not None:
                 await index.abandon_generation()
         self._tools.board.tell(self.job_id)
+
+    async def _settle(self, index: Index, model: EncoderModel) -> list[str]:
+        """Let the collection have today's vectors; return the documents that have none, to be read again."""
+        if (await index.model()).fingerprint != model.fingerprint:
+            await self._commit(index)
+            return []
+        await index.abandon_generation()  # of a model that was there in between
+        return await index.without_vectors()
 
     async def _commit(self, index: Index) -> None:
         try:
@@ -112,8 +121,12 @@ class ReindexWork:
             await job_store.advance(db, self.job_id, done=done, total=stats.chunks, now=datetime.now(UTC))
         self._tools.board.tell(self.job_id)
 
-    async def _close(self, collection_id: str, model: EncoderModel) -> None:
+    async def _close(self, collection_id: str, model: EncoderModel, bare: Sequence[str]) -> None:
         now = datetime.now(UTC)
         async with self._tools.database.transaction() as db:
             await queue.set_model(db, collection_id, model=model, now=now, next_generation=True)
+            for document_id in bare:
+                row = await documents_store.row(db, collection_id, document_id)
+                if row is not None and row.state == "indexed":
+                    await documents_store.requeue_with_copies(db, document_id, now)
             await job_store.end(db, self.job_id, "finished", now)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.tools_api.rag.ingestion.fakes import HashEncoder, vector_of
+from tests.tools_api.rag.ingestion.fakes import DIMENSIONS, HashEncoder, vector_of
 from tests.tools_api.rag.ingestion.harness import ADA, Running, World
 from tools_api.rag.index.indexes import Indexes
+from tools_api.rag.ingestion import job_store
 from tools_api.rag.words import words_opener
 
 pytestmark = pytest.mark.slow  # starts the workflows' engine
@@ -109,3 +111,22 @@ async def test_with_the_same_model_the_originals_are_read_again(filled: World) -
     assert dict(job.documents) == {"indexed": 8}
     assert len(filled.parser.calls) == 3
     assert {one.attempts for one in documents} == {1}, "what went well is not held against a document"
+
+
+async def test_back_with_the_model_before_everything_is_searched_by_it_again(filled: World) -> None:
+    async with filled.running(reindex="manual") as running:
+        collection = (await running.collections.get(ADA, "docs")).collection
+        index = await filled.indexes.existing(collection.id)
+        await index.begin_generation("new", DIMENSIONS)  # and not at its end when the server stops
+        late = await running.finished((await running.upload({"late.txt": "late"})).job_id)
+        assert (dict(late.documents), await index.without_vectors() != []) == ({"indexed": 1}, True)
+    async with filled.database.transaction() as db:
+        await job_store.add_reindex(db, collection.id, ADA, datetime.now(UTC))
+    filled.encoder = HashEncoder("old")
+    async with filled.running() as running:
+        await _until_reindexed(running)
+        await running.finished(late.id)
+        upload = await running.upload({"new.txt": "new"})
+        assert dict((await running.finished(upload.job_id)).documents) == {"indexed": 1}
+        assert await _best(running, "old", "late.txt\nlate") == ("late", pytest.approx(1, abs=1e-5))
+        assert sum(filled.encoder.embedded.values()) == 2, "what has its vectors keeps them"
