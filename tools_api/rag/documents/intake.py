@@ -11,7 +11,7 @@ from shared.errors import InvalidRequest, PayloadTooLarge
 from tools_api.rag.documents.names import label, media_type_of, unique_label
 from tools_api.rag.documents.originals import DraftWriter, Originals
 from tools_api.rag.documents.values import Draft, Limits
-from tools_api.rag.parsing.values import ArchiveRefused
+from tools_api.rag.parsing.values import ArchiveRefused, MemberRefused
 from tools_api.rag.values import Owner, ParseFailure
 
 _MIB = 1024 * 1024
@@ -39,7 +39,8 @@ class Archives(Protocol):
         ...
 
     def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
-        """Yield each file in it: its relative name and its bytes. Raises `ArchiveRefused`."""
+        """Yield each file in it: its relative name and its bytes, which may raise `MemberRefused`. Raises
+        `ArchiveRefused`."""
         ...
 
 
@@ -120,12 +121,16 @@ class Intake:
         await self._writer.write(data)
 
     async def _refuse(self, writer: DraftWriter, data: bytes) -> None:
-        if not writer.is_refused:
-            self._reservation.give_back(writer.size)
-            await writer.refuse(_too_large(self._limits))
+        await self._fail(writer, _too_large(self._limits))
         if writer.size + len(data) > self._limits.owner_bytes:  # it may have no end
             raise PayloadTooLarge(_too_large(self._limits).message)
         await writer.write(data)
+
+    async def _fail(self, writer: DraftWriter, failure: ParseFailure) -> None:
+        """Keep nothing of the file that was begun but why."""
+        if not writer.is_refused:
+            self._reservation.give_back(writer.size)
+            await writer.refuse(failure)
 
     def check(self) -> None:
         """Raise `InvalidRequest` if no file came, and `PayloadTooLarge` if none was kept."""
@@ -161,8 +166,12 @@ class Intake:
     async def _unpack(self, archives: Archives, file: Draft) -> bool:
         async for name, content in archives.members(file.path, file.name):
             await self.begin(name, None)
-            async for data in content:
-                await self.write(data)
+            try:
+                async for data in content:
+                    await self.write(data)
+            except MemberRefused as refused:
+                if self._writer is not None:
+                    await self._fail(self._writer, refused.failure)
             await self.end()
         self._reservation.give_back(file.size)
         return True

@@ -118,7 +118,10 @@ class DraftWriter:
         """Write what is left."""
         await self._flush()
         draft = Draft(self._name, self._media_type, self.path, self.size, self._digest.hexdigest())
-        return replace(draft, size=0, failure=self._refused, kept=False) if self._refused else draft
+        if self._refused is None:
+            return draft
+        digest = hashlib.sha256(f"refused {self._name} {draft.sha256}".encode("utf-8", "replace")).hexdigest()
+        return replace(draft, size=0, sha256=digest, failure=self._refused, kept=False)  # no content has this digest
 
     async def _flush(self) -> None:
         waiting, self._waiting = self._waiting, bytearray()

@@ -17,6 +17,14 @@ class ArchiveRefused(Exception):
         self.failure = failure
 
 
+class MemberRefused(Exception):
+    """A file of an archive that can't be read, and why; the others in it have nothing to do with it."""
+
+    def __init__(self, failure: ParseFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseInput:
     """A file: `name` is a label that tells its format (`docs/a.md`), `media_type` what its sender says, if anything."""

@@ -21,6 +21,7 @@ from tests.tools_api.rag.ingestion.harness import ADA, BOB, Files
 from tools_api.rag.collections.values import Grant
 from tools_api.rag.documents.intake import QuotaExceeded
 from tools_api.rag.parsing import ArchiveRefused
+from tools_api.rag.parsing.values import MemberRefused
 from tools_api.rag.values import ParseFailure
 
 
@@ -336,3 +337,24 @@ async def test_a_file_that_is_too_large_fails_alone(idle: MakeIdle) -> None:
     with pytest.raises(PayloadTooLarge, match="RAG_MAX_FILE_MB"):
         await service.documents.upload(ADA, "docs", Files({"c": "", "without end": "z" * 26}))
     await service.documents.upload(ADA, "docs", Files({"d": "last5"}))
+
+
+class _HalfArchive(_OneArchive):
+    async def members(self, path: Path, name: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+        yield "bad.txt", _broken_bytes()
+        yield "good.txt", _bytes_of("good")
+
+
+async def _broken_bytes() -> AsyncIterator[bytes]:
+    yield b"half of it"
+    raise MemberRefused(ParseFailure(code="broken", message="It is damaged."))
+
+
+async def test_a_broken_file_of_an_archive_fails_alone(idle: MakeIdle) -> None:
+    service = idle(_HalfArchive(), owner_bytes=14)
+    await service.documents.open()
+    await service.collections.create(ADA, "docs")
+    upload = await service.documents.upload(ADA, "docs", Files({"files.zip": "PK"}))
+    assert [(one.document.name, one.outcome) for one in upload.files] == [("bad.txt", "failed"), ("good.txt", "queued")]
+    assert service.kept() == [b"good"]
+    await service.documents.upload(ADA, "docs", Files({"rest.txt": "x" * 10}))
