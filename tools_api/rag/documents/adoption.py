@@ -15,6 +15,8 @@ from tools_api.rag.documents.values import Limits
 from tools_api.rag.tables import RagDocument
 from tools_api.rag.values import DocumentRecord, Owner
 
+_AT_ONCE = 100
+"""So many documents are entered before others get their turn."""
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,55}")
 
 
@@ -34,13 +36,16 @@ async def adopt(
     await store.lock_owners(db)
     files, size = await store.used(db, owner)
     names: set[str] = set()
-    for document in documents:
+    numbers: dict[str, int] = {}
+    for entered, document in enumerate(documents):
         files, size = files + 1, size + document.size
         if files > limits.owner_files or size > limits.owner_bytes:
             raise no_room(limits)
-        row = _row(collection_id, document, unique_label(label(document.record.name), names), now)
+        row = _row(collection_id, document, unique_label(label(document.record.name), names, numbers), now)
         names.add(row.name)
         db.add(row)
+        if entered % _AT_ONCE == 0:
+            await db.flush()
     await db.flush()
 
 

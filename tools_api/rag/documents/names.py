@@ -2,7 +2,8 @@
 
 import mimetypes
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
+from itertools import count
 
 MAX_NAME = 300
 
@@ -19,16 +20,23 @@ def label(name: str) -> str:
     return kept[-MAX_NAME:].lstrip("/ ") or "document"
 
 
-def unique_label(name: str, taken: Collection[str]) -> str:
-    """Return the name, or `name (2).txt` and so on if it is taken by another file of the same upload."""
+def unique_label(name: str, taken: Collection[str], numbers: MutableMapping[str, int] | None = None) -> str:
+    """Return the name, or `name (2).txt` and so on if it is taken by another file of the same upload.
+
+    `numbers` keeps how far the numbers of each name have come, so that thousands of one name are soon told apart.
+    """
     if name not in taken:
         return name
     folder, slash, base = name.rpartition("/")
     stem, dot, suffix = base.rpartition(".")
     if not stem:
         stem, dot, suffix = base, "", ""
-    numbered = (f"{folder}{slash}{stem} ({number}){dot}{suffix}" for number in range(2, len(taken) + 3))
-    return next(candidate for candidate in numbered if candidate not in taken)
+    numbers = {} if numbers is None else numbers
+    for number in count(numbers.get(name, 2)):
+        if (candidate := f"{folder}{slash}{stem} ({number}){dot}{suffix}") not in taken:
+            numbers[name] = number + 1
+            return candidate
+    raise AssertionError("numbers do not end")
 
 
 def media_type_of(name: str, said: str | None) -> str:

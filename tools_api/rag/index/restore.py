@@ -29,6 +29,7 @@ from tools_api.rag.values import Chunk, DocumentRecord, IndexType
 M = TypeVar("M", bound=BaseModel)
 
 _CHUNKS_AT_ONCE = 2000
+_DOCUMENTS_AT_ONCE = 2000
 _MANIFEST_BYTES = 64 * 1024
 _LINE_BYTES = 8 * 1024 * 1024
 _CHUNK_CHARACTERS = 131_272
@@ -150,6 +151,8 @@ def _checked_manifest(archive: zipfile.ZipFile, limits: RestoreLimits) -> _Manif
     manifest = _parsed(_Manifest, archive.read(MANIFEST), MANIFEST)
     if manifest.format != FORMAT:
         raise _broken("it was written by another version of Twinport")
+    if manifest.documents > limits.documents:
+        raise PayloadTooLarge(f"The snapshot has {manifest.documents} documents; at most {limits.documents} fit.")
     if members[VECTORS].file_size != manifest.chunks * manifest.dimensions * 4:
         raise _broken("its vectors are not as many as its chunks")
     return manifest
@@ -193,7 +196,7 @@ def _batches(reading: _Reading) -> Iterator[list[DocumentToPut]]:
         seen.add(item.record.id)
         batch.append(item)
         rows, chunks = rows + len(item.chunks), chunks + len(item.chunks)
-        if rows >= _CHUNKS_AT_ONCE:
+        if rows >= _CHUNKS_AT_ONCE or len(batch) >= _DOCUMENTS_AT_ONCE:
             yield batch
             batch, rows = [], 0
     if chunks != reading.manifest.chunks:

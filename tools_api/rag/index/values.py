@@ -90,6 +90,7 @@ class RestoreLimits:
     """What a snapshot may unpack to. A document is in memory as a whole while it is written."""
 
     bytes: int = 16 * 1024**3
+    documents: int = 1_000_000
     chunks_per_document: int = 100_000
     characters_per_document: int = 200_000_000
 

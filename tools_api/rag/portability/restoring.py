@@ -83,7 +83,7 @@ class Restoring:
             reserved,
             path,
             new_id=lambda _: f"doc_{secrets.token_hex(16)}",
-            limits=RestoreLimits(bytes=_UNPACKED * size + 1_000_000),
+            limits=RestoreLimits(bytes=_UNPACKED * size + 1_000_000, documents=self._limits.owner_files),
         )
         documents = await self._adopted(reserved, restored, size)
 

@@ -53,6 +53,24 @@ def test_a_second_file_of_the_same_name_is_numbered() -> None:
     assert unique_label(".env", {".env"}) == ".env (2)"
 
 
+def test_many_files_of_one_name_are_not_compared_with_all_before() -> None:
+    asked = 0
+
+    class Taken(set[str]):
+        def __contains__(self, name: object) -> bool:
+            nonlocal asked
+            asked += 1
+            return super().__contains__(name)
+
+    taken, numbers = Taken(), dict[str, int]()
+    for _ in range(1000):
+        taken.add(unique_label("a.txt", taken, numbers))
+
+    assert len(taken) == 1000
+    assert "a (1000).txt" in set(taken)
+    assert asked < 3000
+
+
 def test_the_extension_says_the_type_then_the_sender() -> None:
     assert media_type_of("a.pdf", "text/html") == "application/pdf"
     assert media_type_of("notes.md", None) == "text/markdown"

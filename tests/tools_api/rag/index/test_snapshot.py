@@ -5,6 +5,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,23 +89,29 @@ async def test_a_snapshot_is_of_one_moment_while_others_write(
 
 
 async def test_snapshots_that_take_long_keep_nobody_from_reading(index: CollectionIndex, root: Path) -> None:
-    await index.put_many([document("a")])
-    pipes = [root / f"pipe{number}" for number in range(10)]
-    for pipe in pipes:
-        os.mkfifo(pipe)  # writing into it waits for who reads it
-
-    writing = [asyncio.create_task(index.snapshot(pipe)) for pipe in pipes]
-    try:
-        for _ in range(20):
-            await asyncio.sleep(0)
-        async with asyncio.timeout(30):
-            documents = await asyncio.gather(*(index.documents() for _ in range(10)))
-    finally:
-        contents = await asyncio.gather(*(asyncio.to_thread(pipe.read_bytes) for pipe in pipes))
-        await asyncio.gather(*writing)
+    await index.put_many([document("a", 4000)])  # more than a pipe takes before somebody reads it
+    with ExitStack() as stack:
+        paths = [root / f"pipe{number}" for number in range(10)]
+        for path in paths:
+            os.mkfifo(path)
+        pipes = [os.open(path, os.O_RDWR | os.O_NONBLOCK) for path in paths]
+        for pipe in pipes:
+            stack.callback(os.close, pipe)
+        writing = asyncio.gather(*(index.snapshot(path) for path in paths))
+        try:
+            async with asyncio.timeout(30):
+                documents = await asyncio.gather(*(index.documents() for _ in range(10)))
+            done_before = writing.done()
+        finally:
+            while not writing.done():
+                for pipe in pipes:
+                    with suppress(BlockingIOError):
+                        os.read(pipe, 1 << 20)
+                await asyncio.sleep(0.001)
 
     assert all(len(each) == 1 for each in documents)
-    assert all(content.startswith(b"PK") for content in contents)
+    assert not done_before
+    await writing
 
 
 async def test_a_snapshot_for_which_there_is_no_room_is_not_begun(snapshot: Path, root: Path) -> None:
@@ -241,6 +248,15 @@ async def test_a_bomb_is_refused_before_it_is_unpacked(indexes: Indexes, snapsho
         await indexes.restore("other", snapshot, new_id=renamed, limits=RestoreLimits(bytes=10_000))
 
     assert {path.name for path in (root / "collections").iterdir()} == {"col_test"}
+
+
+async def test_too_many_documents_are_refused_before_they_are_written(
+    indexes: Indexes, snapshot: Path, root: Path
+) -> None:
+    with pytest.raises(PayloadTooLarge, match="59 documents"):
+        await indexes.restore("other", snapshot, new_id=renamed, limits=RestoreLimits(documents=58))
+
+    assert (await indexes.restore("all", snapshot, new_id=renamed, limits=RestoreLimits(documents=59))).documents == 59
 
 
 async def test_a_document_that_would_fill_the_memory_is_refused(indexes: Indexes, snapshot: Path, root: Path) -> None:
