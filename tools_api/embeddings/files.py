@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tools_api.embeddings.errors import EncoderUnavailable
 from tools_api.embeddings.protocol import EncoderModel
 
 PACKAGED = "all-MiniLM-L6-v2"
@@ -51,7 +52,10 @@ def find_model(name: str, downloads: Path) -> Path | None:
 
 
 def describe(folder: Path, name: str) -> EncoderModel | None:
-    """Return the model in a folder, or None if only loading it can tell its dimensions."""
+    """Return the model in a folder, or None if only loading it can tell its dimensions.
+
+    Raises `EncoderUnavailable` if its files are damaged.
+    """
     dimensions = _dimensions(folder)
     if dimensions is None:
         return None
@@ -150,3 +154,8 @@ def _json(file: Path, otherwise: Any) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return otherwise
+    except ValueError as error:
+        raise EncoderUnavailable(
+            f"The embedding model's file {file.name} is damaged; put it right, or remove the model's folder, so that it "
+            "is fetched again."
+        ) from error

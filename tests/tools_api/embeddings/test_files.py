@@ -9,6 +9,7 @@ import pytest
 
 from tests.tools_api.embeddings.models import PACKAGED, WIDTH, pair_model, text_model
 from tools_api.embeddings import files
+from tools_api.embeddings.errors import EncoderUnavailable
 
 
 def test_the_default_model_is_found_in_its_package_and_described(tmp_path: Path) -> None:
@@ -95,3 +96,12 @@ def test_the_tools_api_imports_neither_torch_nor_numpy() -> None:
     program = f"import sys, tools_api.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"hidden_size": 3', b"\xff\xfe"])
+def test_a_damaged_file_is_said(tmp_path: Path, damaged: bytes) -> None:
+    folder = text_model(tmp_path / "tiny")
+    (folder / "config.json").write_bytes(damaged)
+    with pytest.raises(EncoderUnavailable, match=r"file config\.json is damaged") as failure:
+        files.describe(folder, "tiny")
+    assert str(tmp_path) not in failure.value.message
