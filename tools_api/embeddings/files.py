@@ -156,6 +156,6 @@ def _json(file: Path, otherwise: Any) -> Any:
         return otherwise
     except ValueError as error:
         raise EncoderUnavailable(
-            f"The embedding model's file {file.name} is damaged; put it right, or remove the model's folder, so that it "
-            "is fetched again."
+            f"The embedding model's file {file.name} is damaged; put it right, or remove the model's folder, so that "
+            "it is fetched again."
         ) from error

@@ -97,6 +97,7 @@ class Supervisor:
     def _take(self, child: Child, frame: Frame) -> None:
         self._heard = time.monotonic()
         if frame.kind is Kind.FAILED:
+            self._deaths = 0
             self._fail(str(json.loads(frame.body)["reason"]))
             return
         self._hear(frame)
@@ -107,8 +108,8 @@ class Supervisor:
             self._settled()
 
     def _lost(self, last_words: str) -> None:
-        """Note that a child ended: after having been ready it is started again, and after a failure that is known."""
-        if self._status.state == "failed":
+        """Note that a child ended, unless it said before that it can't load the model."""
+        if self._status.state == "failed" and self._deaths == 0:
             return
         self._deaths += 1
         _log.error("encoder_lost", last_words=last_words, deaths=self._deaths)
