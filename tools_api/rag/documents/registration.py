@@ -2,7 +2,8 @@
 
 * same name, same content: nothing to do (`unchanged`), unless it failed, was cancelled or gets other metadata;
 * same name, new content: a new version of that document; searches find the old one until the new one is ready;
-* new name, known content: a document of its own that points at the one which is indexed for both (`duplicate`).
+* new name, known content: a document of its own that points at the one which is indexed for both (`duplicate`);
+* new name, known content, other metadata: it is indexed for itself, so that filters by metadata find it.
 """
 
 import secrets
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tools_api.rag.documents import store
@@ -58,14 +60,15 @@ class _Registration:
         self._metadata = metadata
         self._now = now
         self._by_name: dict[str, RagDocument] = {}
-        self._indexed: dict[str, RagDocument] = {}
+        self._indexed: dict[tuple[str, bytes], RagDocument] = {}
         self._entered: list[tuple[RagDocument, Outcome]] = []
 
     async def load(self, files: Sequence[Draft]) -> None:
         """Read what the collection has of these names and contents."""
         self._by_name = await store.by_names(self._db, self._collection_id, [file.name for file in files])
         digests = list({file.sha256 for file in files})
-        self._indexed = await store.indexed_for(self._db, self._collection_id, digests)
+        found = await store.indexed_for(self._db, self._collection_id, digests)
+        self._indexed = {_content(row): row for row in found}
 
     async def enter(self, file: Draft) -> None:
         """Enter one file."""
@@ -123,23 +126,27 @@ class _Registration:
         return row
 
     async def _replace(self, row: RagDocument, file: Draft) -> None:
-        await self._pass_on(row)
+        await self._part(row)
         self.result.replaced.append(row.sha256)
-        if self._indexed.get(row.sha256) is row:
-            del self._indexed[row.sha256]
-        if row.duplicate_of is not None:
-            row.duplicate_of, row.indexed_sha256 = None, None  # what searches found was the other one's
         row.sha256, row.size, row.media_type = file.sha256, file.size, file.media_type
         if self._metadata is not None:
             row.attributes = dict(self._metadata)
         row.attempts = 0
         self.result.interrupted.append(row.id)
 
+    async def _part(self, row: RagDocument) -> None:
+        """Part a document from those that have its content and metadata, before one of these changes."""
+        await self._pass_on(row)
+        if self._indexed.get(_content(row)) is row:
+            del self._indexed[_content(row)]
+        if row.duplicate_of is not None:
+            row.duplicate_of, row.indexed_sha256 = None, None  # what searches found was the other one's
+
     async def _pass_on(self, row: RagDocument) -> None:
         """Let another document be indexed for the content that this one had."""
         heir = await store.promote_duplicate(self._db, row.id, self._now) if row.duplicate_of is None else None
         if heir is not None:
-            self._indexed[heir.sha256] = heir
+            self._indexed[_content(heir)] = heir
 
     def _is_done(self, row: RagDocument) -> bool:
         if row.state in {"failed", "cancelled"}:
@@ -147,7 +154,8 @@ class _Registration:
         return self._metadata is None or dict(self._metadata) == row.attributes
 
     async def _again(self, row: RagDocument) -> None:
-        if self._metadata is not None:
+        if self._metadata is not None and dict(self._metadata) != row.attributes:
+            await self._part(row)
             row.attributes = dict(self._metadata)
         self.result.interrupted.append(row.id)
         await self._queue(row)
@@ -161,12 +169,12 @@ class _Registration:
         self._take_over(row)
         row.state, row.percent, row.batch_id, row.updated_at = "failed", 100, None, self._now
         row.error_code, row.error_message, row.retryable = failure.code, failure.message, failure.retryable
-        self._indexed.setdefault(row.sha256, row)
+        self._indexed.setdefault(_content(row), row)
         self._entered.append((row, "failed"))
 
     async def _queue(self, row: RagDocument) -> None:
         self._take_over(row)
-        indexed = self._indexed.setdefault(row.sha256, row)
+        indexed = self._indexed.setdefault(_content(row), row)
         if indexed is row:
             await store.requeue(self._db, row, self._now)
             self._entered.append((row, "queued"))
@@ -177,6 +185,11 @@ class _Registration:
             self.result.unindexed.append(row.id)
         _follow(row, indexed)
         self._entered.append((row, "duplicate"))
+
+
+def _content(row: RagDocument) -> tuple[str, bytes]:
+    """Return what documents have in common that are indexed once: the digest and the metadata."""
+    return row.sha256, orjson.dumps(row.attributes, option=orjson.OPT_SORT_KEYS)
 
 
 def _follow(row: RagDocument, indexed: RagDocument) -> None:

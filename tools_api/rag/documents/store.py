@@ -47,10 +47,10 @@ async def by_names(db: AsyncSession, collection_id: str, names: Sequence[str]) -
     return {row.name: row for row in found}
 
 
-async def indexed_for(db: AsyncSession, collection_id: str, digests: Sequence[str]) -> dict[str, RagDocument]:
-    """Return, for each of these contents, the document of the collection that is indexed for all that have it."""
+async def indexed_for(db: AsyncSession, collection_id: str, digests: Sequence[str]) -> list[RagDocument]:
+    """Return the documents of the collection that are indexed themselves for one of these contents."""
     found = await _in_pieces(db, collection_id, col(RagDocument.sha256), digests)
-    return {row.sha256: row for row in found if row.duplicate_of is None}
+    return [row for row in found if row.duplicate_of is None]
 
 
 async def _in_pieces(db: AsyncSession, collection_id: str, column: Any, values: Sequence[str]) -> list[RagDocument]:

@@ -358,3 +358,21 @@ async def test_a_broken_file_of_an_archive_fails_alone(idle: MakeIdle) -> None:
     assert [(one.document.name, one.outcome) for one in upload.files] == [("bad.txt", "failed"), ("good.txt", "queued")]
     assert service.kept() == [b"good"]
     await service.documents.upload(ADA, "docs", Files({"rest.txt": "x" * 10}))
+
+
+async def test_a_copy_with_other_metadata_is_indexed_for_itself(idle: MakeIdle) -> None:
+    service = idle()
+    await service.documents.open()
+    await service.collections.create(ADA, "docs")
+    await service.documents.upload(ADA, "docs", Files({"a.txt": "one", "b.txt": "one"}, {"year": 2024}))
+    other = await service.documents.upload(ADA, "docs", Files({"c.txt": "one"}, {"year": 2025}))
+    assert (other.files[0].outcome, other.files[0].document.duplicate_of) == ("queued", None)
+    moved = await service.documents.upload(ADA, "docs", Files({"a.txt": "one"}, {"year": 2025}))
+    assert moved.files[0].document.duplicate_of == other.files[0].document.id
+    documents, _ = await service.documents.page(ADA, "docs", limit=10, after=None, state="queued")
+    assert {one.name: (one.duplicate_of is None, one.metadata) for one in documents} == {
+        "a.txt": (False, {"year": 2025}),
+        "b.txt": (True, {"year": 2024}),
+        "c.txt": (True, {"year": 2025}),
+    }
+    assert service.kept() == [b"one"]
