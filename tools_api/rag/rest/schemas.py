@@ -29,7 +29,8 @@ Collections = Annotated[
 Filter = Annotated[
     dict[str, Any],
     Field(
-        description="Conditions on documents: their metadata, `name`, `media_type`, `document_id`, `created_at`",
+        description="Conditions on documents: their metadata, `name`, `media_type`, `document_id`, `created_at`. Of "
+        "documents with the same content and metadata one is searched for all: the one that `duplicate_of` names",
         examples=[{"year": {"$gte": 2025}, "$not": {"team": "sales"}}],
     ),
 ]
