@@ -27,7 +27,8 @@ def _checked_name(name: str) -> str:
     return normal
 
 
-def _checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+def checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata of a collection or a document that can be kept. Raises `ValueError`."""
     written = orjson.dumps(metadata)
     if len(metadata) > _MAX_METADATA_KEYS or len(written) > _MAX_METADATA_BYTES:
         raise ValueError(f"at most {_MAX_METADATA_KEYS} fields and {_MAX_METADATA_BYTES} bytes in all")
@@ -50,7 +51,7 @@ def _checked_person(person: str) -> str:
 
 Name = Annotated[str, AfterValidator(_checked_name), Field(max_length=4 * MAX_NAME, examples=["handbook"])]
 Description = Annotated[str, AfterValidator(_checked_text), Field(max_length=MAX_DESCRIPTION)]
-Metadata = Annotated[dict[str, Any], AfterValidator(_checked_metadata)]
+Metadata = Annotated[dict[str, Any], AfterValidator(checked_metadata)]
 ChunkTokens = Annotated[int, Field(ge=16, le=8192)]
 
 

@@ -10,9 +10,10 @@ from starlette.requests import ClientDisconnect
 
 from shared.errors import ClientDisconnected, InvalidRequest, PayloadTooLarge, TwinportError
 from tools_api.invoke.wire import read_json
+from tools_api.rag.collections.schemas import checked_metadata
 from tools_api.rag.documents.intake import Intake
 from tools_api.rag.documents.multipart import read_form
-from tools_api.rag.documents.schemas import TextDocument, checked_metadata
+from tools_api.rag.documents.schemas import TextDocument
 
 _MAX_JSON_BYTES = 4 * 1024 * 1024  # parsing more would stall the event loop; larger texts are files
 SILENCE_S = 30.0

@@ -3,24 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from tools_api.rag.collections.schemas import Metadata
 from tools_api.rag.documents.names import MAX_NAME
 from tools_api.rag.documents.values import Accepted, Document, DocumentState, Outcome, Upload
-
-_MAX_METADATA_KEYS = 64
-_MAX_METADATA_BYTES = 16_384
-
-
-def checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return metadata that can be kept. Raises `ValueError`."""
-    written = orjson.dumps(metadata)
-    if len(metadata) > _MAX_METADATA_KEYS or len(written) > _MAX_METADATA_BYTES:
-        raise ValueError(f"at most {_MAX_METADATA_KEYS} fields and {_MAX_METADATA_BYTES} bytes in all")
-    if b"\\u0000" in written.replace(b"\\\\", b""):
-        raise ValueError("the character NUL cannot be kept")
-    return metadata
 
 
 class TextDocument(BaseModel):
@@ -30,7 +17,7 @@ class TextDocument(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME, examples=["notes/meeting.md"])]
     text: Annotated[str, Field(min_length=1)]
-    metadata: Annotated[dict[str, Any], AfterValidator(checked_metadata)] | None = None
+    metadata: Metadata | None = None
 
 
 class _Answer(BaseModel):
