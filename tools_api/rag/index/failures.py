@@ -55,7 +55,7 @@ def logged_failures(what: str) -> Generator[None]:
     try:
         yield
     except (TwinportError, sqlite3.Error, OSError, RuntimeError) as error:
-        _log.error("upkeep_failed", collection=what, error=repr(error))
+        _log.error("upkeep_failed", collection=what, error=repr(error.__cause__ or error))
 
 
 def require_room(folder: Path, bytes_needed: int, reserve_bytes: int) -> None:

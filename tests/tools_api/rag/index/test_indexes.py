@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
-from shared.errors import Conflict, NotFound, StorageFull
+from shared.errors import Conflict, NotFound, StorageFull, Unavailable
 from tests.tools_api.rag.index.conftest import COLLECTION, MODEL, SMALL, document, unit
 from tests.tools_api.rag.index.memory_words import MemoryWords
 from tools_api.rag.index import failures
@@ -313,6 +314,13 @@ def test_no_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
         failures.require_room(tmp_path, 2**60, 0)
     with pytest.raises(StorageFull):
         failures.require_room(tmp_path, 1, 2**60)
+
+
+def test_the_log_says_why_something_in_the_background_failed() -> None:
+    with capture_logs() as logs, failures.logged_failures("col_a"):
+        raise Unavailable("Try again later.") from ValueError("the lock is held")
+
+    assert [(log["collection"], log["error"]) for log in logs] == [("col_a", "ValueError('the lock is held')")]
 
 
 async def test_vectors_of_the_wrong_model_and_of_none_are_refused(index: CollectionIndex) -> None:
