@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from config import Settings
-from tests.scheduling import Together, longest_first
+from tests.scheduling import LONG, Together, longest_first
 
 
 def pytest_configure() -> None:
@@ -30,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     for item in items:
         if item.get_closest_marker("sandbox") or item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow") and item.nodeid.startswith(LONG):
+            item.add_marker(pytest.mark.long)
     yield
     items.sort(key=longest_first)
 

@@ -29,6 +29,14 @@ The folders share servers. Besides, the attacks on the sandbox are after each ot
 machine.
 """
 
+LONG = (
+    "tests/tools_api/runner/",
+    "tests/tools_api/sandbox/landlock/",
+    "tests/tools_api/sandbox/test_listed_packages.py",
+    "tests/tools_api/sandbox/wasi/",
+)
+"""Whose slow tests are long ones: what an operator has to ask for by a setting."""
+
 
 class Together(LoadScopeScheduling):
     """Hands the groups out in the order in which they were found."""

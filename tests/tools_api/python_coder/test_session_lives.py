@@ -60,6 +60,7 @@ async def test_the_least_used_session_of_an_owner_makes_room(small: PythonCoder,
     assert "it was dropped to make room for another one" in gone.content
 
 
+@pytest.mark.long
 async def test_any_number_of_sessions_in_a_row_is_never_more_than_there_is_room_for(
     small: PythonCoder, tmp_path: Path
 ) -> None:

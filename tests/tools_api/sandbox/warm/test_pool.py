@@ -144,6 +144,7 @@ async def test_a_zygote_killed_at_work_takes_its_run_along_and_is_replaced() -> 
         assert warm_report(attacker).runs == before + 1
 
 
+@pytest.mark.long
 async def test_an_old_zygote_is_replaced_while_its_run_goes_on() -> None:
     profile = replace(PROFILE, renew_after_s=4)
     async with warmed(SandboxOptions(limits=replace(LIMITS, wall_s=60), warm=profile)) as attacker:
