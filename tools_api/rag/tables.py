@@ -66,11 +66,11 @@ class RagJob(Record, table=True):
     state: str = Field(max_length=16, index=True)
     """`queued`, `running`, `finished` or `cancelled`; a reindex can have `failed`."""
     total: int = 0
-    """Documents that it has to work on."""
+    """What it has to work on: documents, or the passages of a reindex."""
     unchanged: int = 0
     """Files that were there already, under the same name."""
     done: int = 0
-    """What a reindex has behind it, in documents."""
+    """What a reindex has behind it, in passages."""
     error_code: str | None = Field(default=None, max_length=64)
     error_message: str | None = Field(default=None, max_length=1000)
     created_at: datetime = Field(sa_type=UtcDateTime)

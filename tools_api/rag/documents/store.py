@@ -82,14 +82,11 @@ async def page(
     limit: int,
     after: str | None,
     state: DocumentState | None,
-    job_id: str | None = None,
 ) -> list[Document]:
     """Return up to `limit` documents behind the one with the id `after`, the newest first."""
     statement = select(RagDocument).where(RagDocument.collection_id == collection_id, RagDocument.state != "deleting")
     if state is not None:
         statement = statement.where(RagDocument.state == state)
-    if job_id is not None:
-        statement = statement.where(RagDocument.job_id == job_id)
     if after is not None:
         last = await db.get(RagDocument, after)
         if last is None or last.collection_id != collection_id:

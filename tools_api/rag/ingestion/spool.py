@@ -6,7 +6,6 @@ Losing them costs time only. They go with the document.
 """
 
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
@@ -110,10 +109,6 @@ class Spool:
         for document_id in document_ids:
             for path in self._root.glob(f"{document_id}.*"):
                 path.unlink(missing_ok=True)
-
-    def clear(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self._root, ignore_errors=True)
 
     def _parsed(self, document_id: str) -> Path:
         return self._root / f"{document_id}.json"
